@@ -1,0 +1,137 @@
+//! The header at the front of every frame: fixed layout, big-endian, 54 bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, DecodeError};
+use crate::kind::Kind;
+use crate::node_id::NodeId;
+
+/// Bytes of a header: 1 version, 1 kind, 1 flags, 1 hop limit, 2 path MTU, 4 flow id,
+/// 4 boot epoch, 8 packet id, 16 source, 16 destination.
+pub const HEADER_BYTES: usize = 1 + 1 + 1 + 1 + 2 + 4 + 4 + 8 + 16 + 16;
+
+/// The hop limit an origin starts with. The widest sensible mesh has a diameter far below it;
+/// a frame that loops dies after so many hops.
+pub const HOP_LIMIT_DEFAULT: HopLimit = HopLimit(32);
+
+/// Counts down at each relay; a frame that arrives at a relay with 1 or less goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HopLimit(pub u8);
+
+impl HopLimit {
+    /// Returns the limit after one more hop, or `None` when it is used up.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        match self.0 {
+            0 | 1 => None,
+            hops => Some(Self(hops - 1)),
+        }
+    }
+}
+
+/// Names a conversation; chosen by its origin, meaningful together with the origin's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FlowId(pub u32);
+
+/// Numbers the frames of one boot of one origin; with source and boot epoch it is unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PacketId(pub u64);
+
+/// Bits that change how a frame is treated. Bits without a meaning are relayed as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// The frame answers one that its destination sent with the same flow id: a relay sends it
+    /// back the way that one came.
+    pub const REPLY: Self = Self(0x01);
+
+    /// Returns whether every bit of `other` is set here.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Everything a relay needs to know of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    version: u8,
+    /// What the payload is.
+    pub kind: Kind,
+    /// Bits that change how the frame is treated.
+    pub flags: Flags,
+    /// Relays the frame may still pass.
+    pub hop_limit: HopLimit,
+    /// Smallest frame ceiling met so far, in bytes of frame; lowered by each hop.
+    pub path_mtu: u16,
+    /// The conversation this frame belongs to.
+    pub flow: FlowId,
+    /// When the origin booted, so that a restarted origin may count from zero again.
+    pub boot_epoch: u32,
+    /// The origin's number for this frame.
+    pub packet: PacketId,
+    /// The origin.
+    pub source: NodeId,
+    /// Who the frame is for.
+    pub destination: NodeId,
+}
+
+impl Header {
+    /// Makes the header of a frame at its origin: default hop limit, no flags, path MTU unbounded.
+    #[must_use]
+    pub fn new(kind: Kind, source: NodeId, destination: NodeId) -> Self {
+        Self {
+            version: crate::VERSION,
+            kind,
+            flags: Flags::default(),
+            hop_limit: HOP_LIMIT_DEFAULT,
+            path_mtu: u16::MAX,
+            flow: FlowId(0),
+            boot_epoch: 0,
+            packet: PacketId(0),
+            source,
+            destination,
+        }
+    }
+
+    /// Returns the header's bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let written = codec::encode(self, &mut bytes);
+        debug_assert_eq!(written, HEADER_BYTES);
+        bytes
+    }
+
+    /// Writes the header over the first [`HEADER_BYTES`] of an encoded frame, leaving its payload.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] when `frame` is shorter than a header; nothing is written then.
+    pub fn write_over(&self, frame: &mut [u8]) -> Result<(), DecodeError> {
+        let len = frame.len();
+        let Some(front) = frame.first_chunk_mut::<HEADER_BYTES>() else {
+            return Err(DecodeError::Truncated { len, needed: HEADER_BYTES });
+        };
+        *front = self.encode();
+        Ok(())
+    }
+
+    /// Reads a header from the front of `bytes` and returns it with the rest, the payload.
+    ///
+    /// # Errors
+    /// Says what is wrong with the bytes: too few, another version, an unknown kind.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let Some((front, payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(DecodeError::Truncated { len: bytes.len(), needed: HEADER_BYTES });
+        };
+        // Version and kind come first: the rest has a meaning only under a known version.
+        let [version, kind, ..] = *front;
+        if version != crate::VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        Kind::try_from(kind).map_err(|unknown| DecodeError::Kind(unknown.0))?;
+        let header = codec::decode_exact(front)?;
+        Ok((header, payload))
+    }
+}

@@ -1,0 +1,53 @@
+//! What a frame carries, the second byte of every header.
+
+use serde::{Deserialize, Serialize};
+
+/// Says what the payload of a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Kind {
+    /// Bytes of an application (or, with inner sessions, one inner DTLS record).
+    Data,
+    /// One datagram of an inner session's handshake.
+    InnerHandshake,
+    /// A [`crate::RoutingMessage`] between two neighbours; never relayed.
+    Routing,
+    /// An [`crate::ErrorMessage`] back to the source of a frame.
+    Error,
+    /// A request to every hop to describe itself.
+    Trace,
+    /// A [`crate::Ping`]: a request, or its answer when [`crate::Flags::REPLY`] is set.
+    Ping,
+}
+
+impl Kind {
+    /// Every kind, in the order of its number on the wire.
+    pub const ALL: [Self; 6] =
+        [Self::Data, Self::InnerHandshake, Self::Routing, Self::Error, Self::Trace, Self::Ping];
+}
+
+impl From<Kind> for u8 {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Data => 1,
+            Kind::InnerHandshake => 2,
+            Kind::Routing => 3,
+            Kind::Error => 4,
+            Kind::Trace => 5,
+            Kind::Ping => 6,
+        }
+    }
+}
+
+impl TryFrom<u8> for Kind {
+    type Error = UnknownKind;
+
+    fn try_from(byte: u8) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| u8::from(*kind) == byte).ok_or(UnknownKind(byte))
+    }
+}
+
+/// Says that no kind has this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no frame kind has the number {0}")]
+pub struct UnknownKind(pub u8);

@@ -1,0 +1,21 @@
+//! The bytes of the overlay: one frame header and the control messages that travel behind it.
+//! Pure, and the only crate that names bincode. Decoding hostile bytes never panics, never
+//! allocates from a claimed length, and rejects trailing bytes.
+#![forbid(unsafe_code)]
+
+mod codec;
+mod frame;
+mod header;
+mod kind;
+mod message;
+mod node_id;
+
+pub use codec::DecodeError;
+pub use frame::Frame;
+pub use header::{Flags, FlowId, HEADER_BYTES, HOP_LIMIT_DEFAULT, Header, HopLimit, PacketId};
+pub use kind::Kind;
+pub use message::{ErrorCode, ErrorMessage, Hello, MESSAGE_BYTES_MAX, Ping, RoutingMessage};
+pub use node_id::{NodeId, ParseNodeIdError};
+
+/// The version of the protocol, the first byte of every frame.
+pub const VERSION: u8 = 1;

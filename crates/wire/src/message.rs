@@ -1,0 +1,108 @@
+//! The control messages: what stands in the payload of routing, error and ping frames.
+//! All are of fixed size and hold no collections, so nothing can claim a length.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, DecodeError};
+use crate::header::Header;
+
+/// The longest control message: an [`ErrorMessage`] of 1 + 2 + 54 bytes, rounded up.
+pub const MESSAGE_BYTES_MAX: usize = 64;
+
+/// A message between two neighbours, in a frame of kind [`crate::Kind::Routing`].
+/// On the wire a four-byte variant number (big-endian) comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoutingMessage {
+    /// Says "I am here, and this is what I heard of you".
+    Hello(Hello),
+}
+
+/// Shows a neighbour that both directions of a link carry frames (after RFC 8966, 3.4.1 and 3.4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Counts the sender's hellos on this session, from 1.
+    pub sequence: u32,
+    /// The sequence of the newest hello the sender heard from the receiver; 0 for none.
+    pub heard: u32,
+}
+
+/// Why a frame went no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum ErrorCode {
+    /// The reporter knows no way to the destination.
+    NoRoute,
+    /// The hop limit was used up at the reporter.
+    HopLimit,
+    /// The frame does not fit the reporter's next link; `mtu` says what would.
+    TooBig,
+}
+
+impl From<ErrorCode> for u8 {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NoRoute => 1,
+            ErrorCode::HopLimit => 2,
+            ErrorCode::TooBig => 3,
+        }
+    }
+}
+
+impl TryFrom<u8> for ErrorCode {
+    type Error = UnknownErrorCode;
+
+    fn try_from(byte: u8) -> Result<Self, UnknownErrorCode> {
+        match byte {
+            1 => Ok(Self::NoRoute),
+            2 => Ok(Self::HopLimit),
+            3 => Ok(Self::TooBig),
+            other => Err(UnknownErrorCode(other)),
+        }
+    }
+}
+
+/// Says that no error has this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no error code has the number {0}")]
+pub struct UnknownErrorCode(pub u8);
+
+/// Tells the origin of a frame that it went no further; the frame's source is the reporter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorMessage {
+    /// Why.
+    pub code: ErrorCode,
+    /// For [`ErrorCode::TooBig`] the largest frame the next link takes, in bytes; else 0.
+    pub mtu: u16,
+    /// The header of the frame in question, as the reporter received it.
+    pub offending: Header,
+}
+
+/// Asks for an answer, or is one; which of the two, the header's reply flag says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Chosen by the asker, returned unchanged.
+    pub token: u64,
+}
+
+macro_rules! message {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Appends the message's bytes to `out`.
+            pub fn encode_into(&self, out: &mut Vec<u8>) {
+                let mut bytes = [0; MESSAGE_BYTES_MAX];
+                let written = codec::encode(self, &mut bytes);
+                out.extend_from_slice(&bytes[..written]);
+            }
+
+            /// Reads a message that fills `bytes` to the last byte.
+            ///
+            /// # Errors
+            /// When bytes are missing, left over, or name something unknown.
+            pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+                codec::decode_exact(bytes)
+            }
+        }
+    )*};
+}
+
+message!(RoutingMessage, ErrorMessage, Ping);
