@@ -2,6 +2,7 @@
 //! Pure, and the only crate that names bincode. Decoding hostile bytes never panics, never
 //! allocates from a claimed length, and rejects trailing bytes.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
 mod codec;
 mod frame;

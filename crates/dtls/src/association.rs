@@ -1,0 +1,590 @@
+//! The sessions of one 5-tuple (RFC 6347, 4.1.1 finds them by host and port): the live one, the
+//! one that may replace it, and the one it replaced.
+//!
+//! A hello from the address of a live neighbour does not hurt the live session: it opens a
+//! candidate, and the swap happens only when the candidate is established with the same key
+//! (RFC 6347, 4.2.8). Rekeying is the same thing on our own initiative: make before break.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use openssl::error::ErrorStack;
+
+use crate::context::Context;
+use crate::discard::{Discard, DiscardCounts};
+use crate::doorman::VerifiedHello;
+use crate::opening::{Failure, Opening, Progress};
+use crate::plaintexts::Plaintexts;
+use crate::record::{ContentType, Record};
+use crate::session::{CloseReason, Outcome, Peer, Role, SendError, Session, SessionEvent, SessionOptions};
+
+/// The longest that an opening is tried. Far below OpenSSL's own 483 s: whoever dialled has
+/// something better to do, and a half-open session holds 100 kB.
+pub const HANDSHAKE_DEADLINE_DEFAULT: Duration = Duration::from_secs(15);
+
+/// Records after which a session is replaced. RFC 9325, 4.4 and RFC 8446, 5.5: some 2^24.5 full
+/// records keep AES-GCM's margin.
+pub const REKEY_RECORDS_DEFAULT: u64 = 1 << 24;
+
+/// The age at which a session is replaced: an hour bounds what one stolen key opens.
+pub const REKEY_AGE_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// How long a replaced session still opens what was on its way: a long round trip, and some.
+const PREVIOUS_KEPT: Duration = Duration::from_secs(3);
+
+/// How long after a failed replacement the next one is tried.
+const REKEY_RETRY: Duration = Duration::from_secs(20);
+
+/// A session that could not be replaced is worn out at so many times its limits.
+const WORN_OUT_FACTOR: u32 = 2;
+
+/// Farewells of ended sessions that wait to be sent: an alert or a close_notify each.
+const OUTBOX_DATAGRAMS_MAX: usize = 16;
+
+/// Whose ClientHello wins when both ends dial at once. The caller decides it by comparing ids, so
+/// that both ends decide alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precedence {
+    /// Ours: their hello is ignored while we dial.
+    Ours,
+    /// Theirs: our attempt gives way to their hello.
+    Theirs,
+}
+
+/// What an association is made from.
+#[derive(Debug, Clone)]
+pub struct AssociationConfig {
+    /// Makes the sessions.
+    pub context: Context,
+    /// What they have in common.
+    pub options: SessionOptions,
+    /// Who wins when both dial.
+    pub precedence: Precedence,
+    /// How long an opening may take, all attempts together.
+    pub handshake_deadline: Duration,
+    /// Records, sent and received, after which the client replaces the session.
+    pub rekey_records: u64,
+    /// Age at which the client replaces the session.
+    pub rekey_age: Duration,
+}
+
+impl AssociationConfig {
+    /// Takes the default deadlines and limits.
+    #[must_use]
+    pub fn new(context: Context, options: SessionOptions, precedence: Precedence) -> Self {
+        Self {
+            context,
+            options,
+            precedence,
+            handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
+            rekey_records: REKEY_RECORDS_DEFAULT,
+            rekey_age: REKEY_AGE_DEFAULT,
+        }
+    }
+}
+
+/// What an association has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssociationEvent {
+    /// The first session is established.
+    Up(Peer),
+    /// Another session of the same peer has taken over: it restarted, or keys were changed.
+    Replaced(Peer),
+    /// An attempt to take over failed; the live session goes on.
+    CandidateFailed(DownReason),
+    /// There is no session any more; the association is of no further use.
+    Down(DownReason),
+}
+
+/// Why an association, or a candidate, came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownReason {
+    /// The session was closed.
+    Closed(CloseReason),
+    /// The handshake was not done by its deadline.
+    HandshakeTimeout {
+        /// Whether anything at all came from the address.
+        heard: bool,
+        /// How the last attempt ended, if it ended by itself.
+        last: Option<CloseReason>,
+        /// The last alert in the clear: advice, for anyone could have sent it.
+        alert: Option<u8>,
+    },
+    /// The candidate proved to be another peer than the live one.
+    AnotherPeer {
+        /// The name in its certificate.
+        name: String,
+    },
+    /// The session reached twice its limits and could not be replaced.
+    WornOut,
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(reason) => reason.fmt(f),
+            Self::HandshakeTimeout { last: Some(reason), .. } => write!(f, "the handshake failed: {reason}"),
+            Self::HandshakeTimeout { alert: Some(alert), .. } => {
+                write!(f, "the handshake timed out; the peer seems to say \"{}\"", alert_name(*alert))
+            }
+            Self::HandshakeTimeout { heard: true, .. } => f.write_str("the handshake timed out"),
+            Self::HandshakeTimeout { heard: false, .. } => f.write_str("nothing answers at its address"),
+            Self::AnotherPeer { name } => write!(f, "\"{name}\" answered in its place"),
+            Self::WornOut => f.write_str("the session could not be rekeyed in time"),
+        }
+    }
+}
+
+/// Alert descriptions a handshake can end with (RFC 5246, 7.2.2).
+fn alert_name(number: u8) -> &'static str {
+    match number {
+        40 => "handshake failure",
+        42 => "bad certificate",
+        43 => "unsupported certificate",
+        44 => "certificate revoked",
+        45 => "certificate expired",
+        46 => "certificate unknown",
+        48 => "unknown CA",
+        49 => "access denied",
+        51 => "decrypt error",
+        70 => "protocol version",
+        71 => "insufficient security",
+        _ => "another alert",
+    }
+}
+
+/// All sessions with whoever sits at one address.
+#[derive(Debug)]
+pub struct Association {
+    config: AssociationConfig,
+    slot: Slot,
+    events: VecDeque<AssociationEvent>,
+    outbox: VecDeque<Vec<u8>>,
+    sending: Vec<u8>,
+    /// What ended sessions had discarded.
+    retired: DiscardCounts,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Opening(Box<Opening>),
+    Live(Box<Live>),
+    Over,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: Session,
+    since: Instant,
+    candidate: Option<Opening>,
+    /// The session that was replaced, and until when it is kept.
+    previous: Option<(Session, Instant)>,
+    /// No replacement is started before this.
+    rekey_not_before: Instant,
+}
+
+impl Association {
+    /// Starts to dial.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn dial(config: AssociationConfig, now: Instant) -> Result<Self, ErrorStack> {
+        let opening = Opening::dial(&config, now)?;
+        Ok(Self::new(config, opening))
+    }
+
+    /// Answers a stranger whose cookie was verified.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn accept(
+        config: AssociationConfig,
+        hello: &VerifiedHello,
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        let opening = Opening::accept(&config, hello, now)?;
+        let mut association = Self::new(config, opening);
+        association.settle(now);
+        Ok(association)
+    }
+
+    fn new(config: AssociationConfig, opening: Opening) -> Self {
+        Self {
+            config,
+            slot: Slot::Opening(Box::new(opening)),
+            events: VecDeque::new(),
+            outbox: VecDeque::new(),
+            sending: Vec::new(),
+            retired: DiscardCounts::default(),
+        }
+    }
+
+    /// Takes in a datagram from the association's address; hellos go to [`Self::handle_hello`].
+    pub fn handle_datagram(&mut self, datagram: &[u8], plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
+        let outcome = match &mut self.slot {
+            Slot::Opening(opening) => opening.handle_datagram(datagram, plaintexts, now),
+            Slot::Live(live) => live.handle_datagram(datagram, plaintexts, now),
+            Slot::Over => return Outcome::NoSession,
+        };
+        self.settle(now);
+        outcome
+    }
+
+    /// Takes in a hello from the association's address, after the doorman verified its cookie:
+    /// the peer restarted, changes keys, or dials while we do.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn handle_hello(&mut self, hello: &VerifiedHello, now: Instant) -> Result<(), ErrorStack> {
+        let precedence = self.config.precedence;
+        let gives_way = |opening: &Opening| match opening.role() {
+            Role::Client => precedence == Precedence::Theirs,
+            Role::Server => !opening.answers(hello),
+        };
+        match &mut self.slot {
+            Slot::Opening(opening) if gives_way(opening) => {
+                **opening = Opening::accept(&self.config, hello, now)?;
+            }
+            Slot::Live(live)
+                if !live.session.answers(hello) && live.candidate.as_ref().is_none_or(gives_way) =>
+            {
+                live.candidate = Some(Opening::accept(&self.config, hello, now)?);
+            }
+            Slot::Opening(_) | Slot::Live(_) | Slot::Over => {}
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Lets every timer that is due run.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.slot {
+            Slot::Opening(opening) => opening.handle_timeout(&self.config, now, &mut self.retired),
+            Slot::Live(live) => live.handle_timeout(&self.config, now, &mut self.retired),
+            Slot::Over => {}
+        }
+        self.settle(now);
+    }
+
+    /// Seals `payload` into one datagram of the live session.
+    ///
+    /// # Errors
+    /// The same as [`Session::send`].
+    pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        match &mut self.slot {
+            Slot::Live(live) => live.session.send(payload),
+            Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
+        }
+    }
+
+    /// Says close_notify and ends everything; the farewell waits in [`Self::poll_transmit`].
+    pub fn close(&mut self, now: Instant) {
+        match &mut self.slot {
+            Slot::Opening(_) => self.end(DownReason::Closed(CloseReason::Local)),
+            Slot::Live(live) => {
+                live.candidate = None;
+                live.session.close();
+                self.settle(now);
+            }
+            Slot::Over => {}
+        }
+    }
+
+    /// Lends the next datagram to send, until there is none.
+    pub fn poll_transmit(&mut self) -> Option<&[u8]> {
+        if let Some(datagram) = self.outbox.pop_front() {
+            self.sending = datagram;
+            return Some(&self.sending);
+        }
+        match &mut self.slot {
+            Slot::Opening(opening) => opening.session_mut()?.poll_transmit(),
+            Slot::Live(live) => live.poll_transmit(),
+            Slot::Over => None,
+        }
+    }
+
+    /// Returns the next event, until there is none.
+    pub fn poll_event(&mut self) -> Option<AssociationEvent> {
+        self.events.pop_front()
+    }
+
+    /// Returns when [`Self::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.slot {
+            Slot::Opening(opening) => Some(opening.poll_timeout()),
+            Slot::Live(live) => live.poll_timeout(&self.config),
+            Slot::Over => None,
+        }
+    }
+
+    /// Returns the live session.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        match &self.slot {
+            Slot::Live(live) => Some(&live.session),
+            Slot::Opening(_) | Slot::Over => None,
+        }
+    }
+
+    /// Returns whether data can be sent.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.session().is_some()
+    }
+
+    /// Returns whether the association is of no further use.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.slot, Slot::Over)
+    }
+
+    /// Returns whether a handshake from a stranger is in progress, which holds memory for him.
+    #[must_use]
+    pub fn is_half_open(&self) -> bool {
+        matches!(&self.slot, Slot::Opening(opening) if opening.role() == Role::Server)
+    }
+
+    /// Sums up what all sessions of this association discarded.
+    #[must_use]
+    pub fn discards(&self) -> DiscardCounts {
+        let mut counts = self.retired.clone();
+        match &self.slot {
+            Slot::Live(live) => {
+                counts.add(live.session.discards());
+                if let Some((previous, _)) = &live.previous {
+                    counts.add(previous.discards());
+                }
+            }
+            Slot::Opening(_) | Slot::Over => {}
+        }
+        counts
+    }
+
+    /// Draws the conclusions after any input: who is established, who is gone.
+    fn settle(&mut self, now: Instant) {
+        match &mut self.slot {
+            Slot::Opening(opening) => {
+                let outbox = &mut self.outbox;
+                let progress =
+                    opening.progress(now, &mut |datagram| keep(outbox, datagram), &mut self.retired);
+                match progress {
+                    Progress::Waiting => {}
+                    Progress::Established(session) => self.go_live(*session, now),
+                    Progress::Failed => {
+                        let reason = down_reason(opening);
+                        self.end(reason);
+                    }
+                }
+            }
+            Slot::Live(_) => self.settle_live(now),
+            Slot::Over => {}
+        }
+    }
+
+    fn go_live(&mut self, session: Session, now: Instant) {
+        if let Some(peer) = session.peer() {
+            self.events.push_back(AssociationEvent::Up(peer.clone()));
+        }
+        self.slot = Slot::Live(Box::new(Live {
+            session,
+            since: now,
+            candidate: None,
+            previous: None,
+            rekey_not_before: now,
+        }));
+    }
+
+    fn settle_live(&mut self, now: Instant) {
+        let Slot::Live(live) = &mut self.slot else {
+            return;
+        };
+        let outbox = &mut self.outbox;
+        let mut keep = |datagram: &[u8]| keep(outbox, datagram);
+        if let Some(event) = live.settle_candidate(now, &mut keep, &mut self.retired) {
+            self.events.push_back(event);
+        }
+        let mut closed = None;
+        while let Some(event) = live.session.poll_event() {
+            match event {
+                SessionEvent::Established(_) => {}
+                SessionEvent::Closed(reason) => closed = Some(reason),
+            }
+        }
+        if live.is_worn_out(&self.config, now) && closed.is_none() {
+            live.session.close();
+            self.end(DownReason::WornOut);
+            return;
+        }
+        let Some(reason) = closed else {
+            return;
+        };
+        let candidate = live.candidate.take();
+        self.end(DownReason::Closed(reason));
+        if let Some(candidate) = candidate {
+            self.slot = Slot::Opening(Box::new(candidate));
+        }
+    }
+
+    fn end(&mut self, reason: DownReason) {
+        if let Slot::Live(live) = &mut self.slot {
+            while let Some(datagram) = live.session.poll_transmit() {
+                keep(&mut self.outbox, datagram);
+            }
+        }
+        self.retired = self.discards();
+        self.slot = Slot::Over;
+        self.events.push_back(AssociationEvent::Down(reason));
+    }
+}
+
+impl Live {
+    fn handle_datagram(&mut self, datagram: &[u8], plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
+        if let (Some(candidate), true) = (&mut self.candidate, is_of_a_handshake(datagram)) {
+            return candidate.handle_datagram(datagram, plaintexts, now);
+        }
+        let outcome = self.session.handle_datagram(datagram, plaintexts, now);
+        let Outcome::Discarded(Discard::BadMac | Discard::Replay | Discard::TooOld | Discard::Malformed(_)) =
+            outcome
+        else {
+            return outcome;
+        };
+        // It may have been on its way when the keys changed.
+        let Some((previous, _)) = &mut self.previous else {
+            return outcome;
+        };
+        match previous.handle_datagram(datagram, plaintexts, now) {
+            Outcome::Accepted => Outcome::Accepted,
+            Outcome::Discarded(_) | Outcome::Killed | Outcome::NoSession => outcome,
+        }
+    }
+
+    fn handle_timeout(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+        }
+        if let Some((previous, _)) = self.previous.take_if(|(_, until)| *until <= now) {
+            retired.add(previous.discards());
+        }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.handle_timeout(config, now, retired);
+        } else if self.wants_rekey(config, now) {
+            self.rekey_not_before = now + REKEY_RETRY;
+            match Opening::dial(config, now) {
+                Ok(opening) => self.candidate = Some(opening),
+                Err(error) => tracing::warn!(%error, "No session can be made to replace the live one"),
+            }
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<&[u8]> {
+        if self.session.has_transmit() {
+            return self.session.poll_transmit();
+        }
+        if let Some((previous, _)) = &mut self.previous
+            && previous.has_transmit()
+        {
+            return previous.poll_transmit();
+        }
+        self.candidate.as_mut()?.session_mut()?.poll_transmit()
+    }
+
+    fn poll_timeout(&self, config: &AssociationConfig) -> Option<Instant> {
+        let session = self.session.poll_timeout();
+        let previous = self.previous.as_ref().map(|(_, until)| *until);
+        let candidate = self.candidate.as_ref().map(Opening::poll_timeout);
+        let rekey = match (self.candidate.is_some(), self.session.role()) {
+            (false, Role::Client) if self.records() >= config.rekey_records => self.rekey_not_before,
+            (false, Role::Client) => self.rekey_not_before.max(self.since + config.rekey_age),
+            (true, _) | (_, Role::Server) => self.since + config.rekey_age * WORN_OUT_FACTOR,
+        };
+        let rekey = Some(rekey);
+        [session, previous, candidate, rekey].into_iter().flatten().min()
+    }
+
+    /// The client of a session replaces it; the server does what the client asks.
+    fn wants_rekey(&self, config: &AssociationConfig, now: Instant) -> bool {
+        self.session.role() == Role::Client
+            && now >= self.rekey_not_before
+            && (self.records() >= config.rekey_records || now >= self.since + config.rekey_age)
+    }
+
+    fn is_worn_out(&self, config: &AssociationConfig, now: Instant) -> bool {
+        self.records() >= config.rekey_records.saturating_mul(u64::from(WORN_OUT_FACTOR))
+            || now >= self.since + config.rekey_age * WORN_OUT_FACTOR
+    }
+
+    fn records(&self) -> u64 {
+        let (sent, received) = self.session.records();
+        sent.saturating_add(received)
+    }
+
+    fn settle_candidate(
+        &mut self,
+        now: Instant,
+        outbox: &mut impl FnMut(&[u8]),
+        retired: &mut DiscardCounts,
+    ) -> Option<AssociationEvent> {
+        let candidate = self.candidate.as_mut()?;
+        match candidate.progress(now, outbox, retired) {
+            Progress::Waiting => None,
+            Progress::Failed => {
+                let reason = down_reason(candidate);
+                self.candidate = None;
+                Some(AssociationEvent::CandidateFailed(reason))
+            }
+            Progress::Established(session) => {
+                self.candidate = None;
+                Some(self.swap(*session, now, outbox, retired))
+            }
+        }
+    }
+
+    fn swap(
+        &mut self,
+        mut session: Session,
+        now: Instant,
+        outbox: &mut impl FnMut(&[u8]),
+        retired: &mut DiscardCounts,
+    ) -> AssociationEvent {
+        let live_key = self.session.peer().map(|peer| peer.key);
+        let Some(peer) = session.peer().cloned().filter(|peer| Some(peer.key) == live_key) else {
+            let name = session.peer().map_or_else(String::new, |peer| peer.name.clone());
+            session.close();
+            while let Some(datagram) = session.poll_transmit() {
+                outbox(datagram);
+            }
+            retired.add(session.discards());
+            return AssociationEvent::CandidateFailed(DownReason::AnotherPeer { name });
+        };
+        let replaced = std::mem::replace(&mut self.session, session);
+        if let Some((older, _)) = self.previous.replace((replaced, now + PREVIOUS_KEPT)) {
+            retired.add(older.discards());
+        }
+        self.since = now;
+        self.rekey_not_before = now;
+        AssociationEvent::Replaced(peer)
+    }
+}
+
+/// Records in the clear and Finished messages belong to whoever is in a handshake.
+fn is_of_a_handshake(datagram: &[u8]) -> bool {
+    Record::split(datagram).is_ok_and(|(record, _)| {
+        record.header.epoch == 0 || record.header.content_type == ContentType::Handshake
+    })
+}
+
+fn down_reason(opening: &Opening) -> DownReason {
+    let Failure { heard, reason, alert } = opening.failure();
+    match (opening.role(), reason) {
+        (Role::Server, Some(reason)) => DownReason::Closed(reason),
+        (Role::Server | Role::Client, last) => DownReason::HandshakeTimeout { heard, last, alert },
+    }
+}
+
+fn keep(outbox: &mut VecDeque<Vec<u8>>, datagram: &[u8]) {
+    if outbox.len() < OUTBOX_DATAGRAMS_MAX {
+        outbox.push_back(datagram.to_vec());
+    }
+}

@@ -1,0 +1,173 @@
+//! A certificate authority on P-256: makes itself, and issues the certificates of nodes.
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::symm::Cipher;
+use openssl::x509::extension::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
+    SubjectKeyIdentifier,
+};
+use openssl::x509::{X509, X509Builder, X509Name, X509Ref};
+
+use crate::identity::{Identity, IdentityError, read_certificates};
+
+/// From when to when a certificate is valid, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// The first second of validity.
+    pub not_before: i64,
+    /// The last second of validity.
+    pub not_after: i64,
+}
+
+impl Validity {
+    /// Clocks of two hosts differ; a certificate made "now" must be valid on both.
+    const CLOCK_SKEW_SECONDS: i64 = 3600;
+
+    /// Starts an hour before `now`, in seconds since 1970, and lasts for `days`.
+    #[must_use]
+    pub fn days(now: i64, days: u32) -> Self {
+        Self { not_before: now - Self::CLOCK_SKEW_SECONDS, not_after: now + i64::from(days) * 24 * 3600 }
+    }
+}
+
+/// A root certificate with its key.
+#[derive(Clone)]
+pub struct Authority {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+impl Authority {
+    /// Makes an authority with a fresh P-256 key.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses, as for a name longer than 64 characters.
+    pub fn generate(name: &str, validity: Validity) -> Result<Self, ErrorStack> {
+        let key = p256_key()?;
+        let subject = common_name(name)?;
+        let mut builder = start(&subject, &subject, &key, validity)?;
+        builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build()?)?;
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+        let subject_key = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(subject_key)?;
+        builder.sign(&key, MessageDigest::sha256())?;
+        Ok(Self { certificate: builder.build(), key })
+    }
+
+    /// Reads an authority from PEM. `passphrase` opens an encrypted key and is not looked at otherwise.
+    ///
+    /// # Errors
+    /// Says which text is wrong, or that they do not belong together.
+    pub fn from_pem(
+        certificate: &[u8],
+        key: &[u8],
+        passphrase: Option<&[u8]>,
+    ) -> Result<Self, IdentityError> {
+        let certificate = read_certificates(certificate)?.swap_remove(0);
+        let key = PKey::private_key_from_pem_callback(key, |buffer| {
+            let passphrase = passphrase.unwrap_or_default();
+            let room = buffer.get_mut(..passphrase.len()).ok_or_else(ErrorStack::get)?;
+            room.copy_from_slice(passphrase);
+            Ok(passphrase.len())
+        })
+        .map_err(|_| IdentityError::WrongPassphrase)?;
+        let Identity { certificate, key, .. } = Identity::new(certificate, Vec::new(), key)?;
+        Ok(Self { certificate, key })
+    }
+
+    /// Issues a node certificate with a fresh P-256 key.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses, as for a name longer than 64 characters.
+    pub fn issue(&self, name: &str, validity: Validity) -> Result<Identity, IdentityError> {
+        let key = p256_key()?;
+        let subject = common_name(name)?;
+        let mut builder = start(&subject, self.certificate.subject_name(), &key, validity)?;
+        builder.append_extension(BasicConstraints::new().critical().build()?)?;
+        builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
+        // Either neighbour may dial, so every node is both.
+        builder.append_extension(ExtendedKeyUsage::new().server_auth().client_auth().build()?)?;
+        let context = builder.x509v3_context(Some(&self.certificate), None);
+        let extensions = [
+            SubjectKeyIdentifier::new().build(&context)?,
+            AuthorityKeyIdentifier::new().keyid(true).build(&context)?,
+            SubjectAlternativeName::new().dns(name).build(&context)?,
+        ];
+        for extension in extensions {
+            builder.append_extension(extension)?;
+        }
+        builder.sign(&self.key, MessageDigest::sha256())?;
+        Identity::new(builder.build(), Vec::new(), key)
+    }
+
+    /// Returns the root certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &X509Ref {
+        &self.certificate
+    }
+
+    /// Returns the root certificate for a context to trust.
+    #[must_use]
+    pub fn to_root(&self) -> X509 {
+        self.certificate.clone()
+    }
+
+    /// Writes the root certificate as PEM.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode.
+    pub fn certificate_to_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        self.certificate.to_pem()
+    }
+
+    /// Writes the key as PKCS#8 PEM, encrypted with AES-256 when a passphrase is given.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode.
+    pub fn key_to_pem(&self, passphrase: Option<&[u8]>) -> Result<Vec<u8>, ErrorStack> {
+        match passphrase {
+            Some(passphrase) => {
+                self.key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), passphrase)
+            }
+            None => self.key.private_key_to_pem_pkcs8(),
+        }
+    }
+}
+
+fn p256_key() -> Result<PKey<Private>, ErrorStack> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    PKey::from_ec_key(EcKey::generate(&group)?)
+}
+
+fn common_name(name: &str) -> Result<X509Name, ErrorStack> {
+    let mut builder = X509Name::builder()?;
+    builder.append_entry_by_nid(Nid::COMMONNAME, name)?;
+    Ok(builder.build())
+}
+
+fn start(
+    subject: &openssl::x509::X509NameRef,
+    issuer: &openssl::x509::X509NameRef,
+    key: &PKey<Private>,
+    validity: Validity,
+) -> Result<X509Builder, ErrorStack> {
+    // RFC 5280, 4.1.2.2: at most 20 octets, positive; 159 random bits with the top one set.
+    let mut serial = BigNum::new()?;
+    serial.rand(159, MsbOption::ONE, false)?;
+    let serial = serial.to_asn1_integer()?;
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    builder.set_serial_number(&serial)?;
+    builder.set_subject_name(subject)?;
+    builder.set_issuer_name(issuer)?;
+    builder.set_not_before(Asn1Time::from_unix(validity.not_before)?.as_ref())?;
+    builder.set_not_after(Asn1Time::from_unix(validity.not_after)?.as_ref())?;
+    builder.set_pubkey(key)?;
+    Ok(builder)
+}

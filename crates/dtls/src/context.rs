@@ -1,0 +1,289 @@
+//! What the sessions of one node have in common: identity, trust, suites, and the rules of DTLS
+//! that are the same for all of them.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use openssl::error::ErrorStack;
+use openssl::ex_data::Index;
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
+};
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509StoreContext, X509StoreContextRef};
+
+use crate::admission::{Admission, Refusal};
+use crate::identity::{Identity, KeyHash, common_name};
+
+/// The suites of a node: forward secret, authenticated encryption, either kind of certificate.
+const NODE_SUITES: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:\
+    ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:\
+    ECDHE-RSA-CHACHA20-POLY1305";
+
+/// Certificates between a leaf and its root, both excluded.
+const CHAIN_DEPTH_MAX: u32 = 3;
+
+/// Sessions a server remembers for resumption, when that is on: 2 KiB each, 2 MiB at worst.
+const SESSION_CACHE_MAX: i32 = 1024;
+
+/// `SSL_OP_NO_EXTENDED_MASTER_SECRET`, which rust-openssl does not carry (ssl.h, OpenSSL 3.0 on).
+const NO_EXTENDED_MASTER_SECRET: u64 = 1;
+/// `SSL_OP_ALLOW_CLIENT_RENEGOTIATION` (ssl.h, OpenSSL 3.0 on).
+const ALLOW_CLIENT_RENEGOTIATION: u64 = 1 << 8;
+/// `SSL_OP_NO_ENCRYPT_THEN_MAC`.
+const NO_ENCRYPT_THEN_MAC: u64 = 1 << 19;
+
+/// Where key log lines go: called with one line, without its end, for each handshake.
+pub type KeylogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Which DTLS a context speaks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// DTLS 1.2, AEAD suites, extended master secret, no renegotiation: what every node speaks.
+    #[default]
+    Node,
+    /// Something a node must not speak, to show why.
+    Teaching(Teaching),
+}
+
+/// The departures from [`Profile::Node`] that an experiment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teaching {
+    /// DTLS 1.0 or 1.2.
+    pub version: SslVersion,
+    /// Suites in OpenSSL's notation; `@SECLEVEL=0` is needed for DTLS 1.0.
+    pub suites: String,
+    /// Whether encrypt-then-MAC (RFC 7366) is offered to CBC suites.
+    pub encrypt_then_mac: bool,
+    /// Whether the extended master secret (RFC 7627) is offered; it is not required then.
+    pub extended_master_secret: bool,
+    /// Whether a client may renegotiate.
+    pub renegotiation: bool,
+}
+
+impl Teaching {
+    /// Starts from DTLS 1.2 with the given suites and everything else as OpenSSL has it.
+    #[must_use]
+    pub fn with_suites(suites: &str) -> Self {
+        Self {
+            version: SslVersion::DTLS1_2,
+            suites: suites.to_owned(),
+            encrypt_then_mac: true,
+            extended_master_secret: true,
+            renegotiation: false,
+        }
+    }
+}
+
+/// Whether a client may come back without a full handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resumption {
+    /// Every handshake is full.
+    #[default]
+    Off,
+    /// The server remembers up to 1024 sessions (RFC 5246, 7.3: by session id, no tickets).
+    ServerCache,
+}
+
+/// What a [`Context`] is made from.
+pub struct ContextConfig {
+    /// Who we are.
+    pub identity: Identity,
+    /// Whose signatures we trust.
+    pub roots: Vec<X509>,
+    /// Which DTLS to speak.
+    pub profile: Profile,
+    /// Whether clients may resume.
+    pub resumption: Resumption,
+    /// Where key log lines go, if anywhere.
+    pub keylog: Option<KeylogSink>,
+}
+
+impl ContextConfig {
+    /// Takes the node's profile, no resumption and no key log.
+    #[must_use]
+    pub fn new(identity: Identity, roots: Vec<X509>) -> Self {
+        Self { identity, roots, profile: Profile::Node, resumption: Resumption::Off, keylog: None }
+    }
+}
+
+/// Makes sessions; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    ssl: SslContext,
+    key_hash: KeyHash,
+    strict: bool,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("key_hash", &self.key_hash)
+            .field("strict", &self.strict)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the callbacks of one session need to know, and what they found out.
+pub(crate) struct PerSession {
+    pub(crate) admission: Admission,
+    /// The cookie the doorman verified; empty for a client.
+    pub(crate) cookie: Vec<u8>,
+    pub(crate) refusal: Mutex<Option<Refusal>>,
+}
+
+impl PerSession {
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        if let Ok(mut slot) = self.refusal.lock() {
+            slot.get_or_insert(refusal);
+        }
+    }
+}
+
+pub(crate) fn per_session() -> Result<Index<Ssl, PerSession>, ErrorStack> {
+    static INDEX: OnceLock<Index<Ssl, PerSession>> = OnceLock::new();
+    if let Some(index) = INDEX.get() {
+        return Ok(*index);
+    }
+    let index = Ssl::new_ex_index()?;
+    Ok(*INDEX.get_or_init(|| index))
+}
+
+impl Context {
+    /// Makes a context.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses the certificate, the roots, or the suites.
+    pub fn new(config: ContextConfig) -> Result<Self, ErrorStack> {
+        let mut builder = SslContext::builder(SslMethod::dtls())?;
+        set_identity(&mut builder, &config)?;
+        set_rules(&mut builder, &config)?;
+        set_callbacks(&mut builder)?;
+        if let Some(sink) = config.keylog {
+            builder.set_keylog_callback(move |_, line| sink(line));
+        }
+        let strict = config.profile == Profile::Node;
+        Ok(Self { ssl: builder.build(), key_hash: config.identity.key_hash(), strict })
+    }
+
+    /// Returns the hash of our own key.
+    #[must_use]
+    pub fn key_hash(&self) -> KeyHash {
+        self.key_hash
+    }
+
+    /// Returns whether the rules of a node are in force: AEAD suites, extended master secret.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    pub(crate) fn ssl(&self) -> &SslContext {
+        &self.ssl
+    }
+}
+
+fn set_identity(builder: &mut SslContextBuilder, config: &ContextConfig) -> Result<(), ErrorStack> {
+    // The security level comes with the suites, and OpenSSL checks certificates against it.
+    if let Profile::Teaching(teaching) = &config.profile {
+        builder.set_cipher_list(&teaching.suites)?;
+    }
+    builder.set_certificate(&config.identity.certificate)?;
+    builder.set_private_key(&config.identity.key)?;
+    for certificate in &config.identity.chain {
+        builder.add_extra_chain_cert(certificate.clone())?;
+    }
+    let mut store = X509StoreBuilder::new()?;
+    for root in &config.roots {
+        store.add_cert(root.clone())?;
+        builder.add_client_ca(root)?;
+    }
+    builder.set_cert_store(store.build());
+    builder.set_verify_depth(CHAIN_DEPTH_MAX);
+    Ok(())
+}
+
+fn set_rules(builder: &mut SslContextBuilder, config: &ContextConfig) -> Result<(), ErrorStack> {
+    let mut options = SslOptions::NO_QUERY_MTU | SslOptions::NO_TICKET | SslOptions::CIPHER_SERVER_PREFERENCE;
+    let version = match &config.profile {
+        Profile::Node => {
+            builder.set_cipher_list(NODE_SUITES)?;
+            options |= SslOptions::NO_RENEGOTIATION;
+            SslVersion::DTLS1_2
+        }
+        Profile::Teaching(teaching) => {
+            options |= if teaching.renegotiation {
+                SslOptions::from_bits_retain(ALLOW_CLIENT_RENEGOTIATION)
+            } else {
+                SslOptions::NO_RENEGOTIATION
+            };
+            if !teaching.extended_master_secret {
+                options |= SslOptions::from_bits_retain(NO_EXTENDED_MASTER_SECRET);
+            }
+            if !teaching.encrypt_then_mac {
+                options |= SslOptions::from_bits_retain(NO_ENCRYPT_THEN_MAC);
+            }
+            teaching.version
+        }
+    };
+    builder.set_min_proto_version(Some(version))?;
+    builder.set_max_proto_version(Some(version))?;
+    builder.set_options(options);
+    match config.resumption {
+        Resumption::Off => {
+            builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+        }
+        Resumption::ServerCache => {
+            builder.set_session_cache_mode(SslSessionCacheMode::SERVER);
+            builder.set_session_cache_size(SESSION_CACHE_MAX);
+            // With client certificates OpenSSL resumes only within a named context.
+            builder.set_session_id_context(b"peerbound")?;
+        }
+    }
+    Ok(())
+}
+
+fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
+    let index = per_session()?;
+    let ssl_index = X509StoreContext::ssl_idx()?;
+    builder.set_verify_callback(
+        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
+        move |trusted, store| {
+            let Some(per_session) = store.ex_data(ssl_index).and_then(|ssl| ssl.ex_data(index)) else {
+                return false;
+            };
+            match judge(trusted, store, &per_session.admission) {
+                Ok(()) => true,
+                Err(refusal) => {
+                    per_session.refuse(refusal);
+                    false
+                }
+            }
+        },
+    );
+    // The doorman has checked the cookie against the source address; OpenSSL asks once more, and
+    // gets the answer that this cookie, and no other, is the one that was checked.
+    builder.set_cookie_verify_cb(move |ssl, cookie| {
+        ssl.ex_data(index).is_some_and(|session| !cookie.is_empty() && session.cookie == cookie)
+    });
+    // Never used: a challenge is written by the doorman, before there is a session.
+    builder.set_cookie_generate_cb(|_, _| Err(ErrorStack::get()));
+    Ok(())
+}
+
+fn judge(trusted: bool, store: &X509StoreContextRef, admission: &Admission) -> Result<(), Refusal> {
+    let certificate = store.current_cert();
+    let name = certificate.map_or_else(|| "(none)".to_owned(), common_name);
+    if !trusted {
+        return Err(Refusal::Certificate { name, reason: store.error().error_string().to_owned() });
+    }
+    if store.error_depth() > 0 {
+        return Ok(());
+    }
+    match certificate.map(KeyHash::of) {
+        Some(Ok(key)) if admission.admits(&key) => Ok(()),
+        Some(Ok(key)) => Err(Refusal::NotAdmitted { name, key }),
+        Some(Err(_)) | None => {
+            Err(Refusal::Certificate { name, reason: "its key cannot be read".to_owned() })
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Stands before OpenSSL and refuses what a session must never have to judge.
+//!
+//! OpenSSL 3.6 ends a live session over a body shorter than its cipher's overhead; every version
+//! ends a handshake over one forged alert; and records of a future epoch are kept in memory. The
+//! gate refuses all of that by form alone, and knows replays before any cryptography is spent.
+
+use crate::discard::{Discard, Malformation};
+use crate::record::{ContentType, HANDSHAKE_HEADER_BYTES, Record};
+use crate::replay::ReplayWindow;
+use crate::suite::Suite;
+
+/// The longest handshake message we take: a chain of several P-256 certificates is below 4 KiB,
+/// one RSA-4096 chain below 8. Without this, 1 kB of fragments that claim 100 kB each pins 1.2 MiB.
+pub(crate) const HANDSHAKE_MESSAGE_BYTES_MAX: u16 = 16_384;
+
+/// The highest message number of a full handshake with cookies is 9; the rest is room for
+/// messages that other stacks send on their own.
+const HANDSHAKE_MESSAGE_SEQUENCE_MAX: u16 = 15;
+
+/// Finished-shaped records that may reach OpenSSL before the handshake is done. The peer
+/// retransmits its Finished at most 12 times; forgeries use the same budget, and when it is gone
+/// the attempt dies by its own deadline and the next one starts with a fresh budget.
+const FINISHED_BUDGET: u8 = 16;
+
+/// Bodies a Finished record can have: GCM 8 + 24 + 16, ChaCha20 24 + 16.
+const FINISHED_BODY_BYTES_AEAD: [usize; 2] = [48, 40];
+
+/// The longest Finished record of a CBC suite: IV 16, message 24, MAC 48, padding 16.
+const FINISHED_BODY_BYTES_CBC_MAX: usize = 16 + 24 + 48 + 16;
+
+/// DTLS 1.2 (RFC 6347, 4.1).
+pub(crate) const VERSION_DTLS_1_2: u16 = 0xfefd;
+/// DTLS 1.0 (RFC 4347): the old note's version, and what a first flight may say.
+pub(crate) const VERSION_DTLS_1_0: u16 = 0xfeff;
+
+/// Whether the gate stands before OpenSSL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GateMode {
+    /// It does, as on every node.
+    #[default]
+    On,
+    /// It does not: for experiments that show what it is there for. Replays are still attributed.
+    Off,
+}
+
+/// Decides by form and number whether a record may reach OpenSSL.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    mode: GateMode,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Handshaking { finished_left: u8, aead_only: bool },
+    Established { version: u16, suite: Suite, window: ReplayWindow },
+}
+
+impl Gate {
+    pub(crate) fn new(mode: GateMode, aead_only: bool) -> Self {
+        Self { mode, phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, aead_only } }
+    }
+
+    /// Starts to guard an established session.
+    pub(crate) fn establish(&mut self, version: u16, suite: Suite) {
+        self.phase = Phase::Established { version, suite, window: ReplayWindow::default() };
+    }
+
+    /// Decides about one record.
+    pub(crate) fn check(&mut self, record: &Record<'_>) -> Result<(), Discard> {
+        match (&mut self.phase, self.mode) {
+            (Phase::Handshaking { finished_left, aead_only }, GateMode::On) => {
+                check_in_handshake(record, finished_left, *aead_only)
+            }
+            (Phase::Handshaking { .. }, GateMode::Off) => Ok(()),
+            (Phase::Established { version, suite, window }, GateMode::On) => {
+                check_established(record, *version, *suite)?;
+                window.check(record.header.sequence)
+            }
+            (Phase::Established { window, .. }, GateMode::Off) => match record.header.epoch {
+                1 => window.check(record.header.sequence),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Notes that a record verified.
+    pub(crate) fn mark(&mut self, sequence: u64) {
+        if let Phase::Established { window, .. } = &mut self.phase {
+            window.mark(sequence);
+        }
+    }
+}
+
+fn check_in_handshake(record: &Record<'_>, finished_left: &mut u8, aead_only: bool) -> Result<(), Discard> {
+    let header = &record.header;
+    if !matches!(header.version, VERSION_DTLS_1_2 | VERSION_DTLS_1_0) {
+        return Err(Malformation::Version.into());
+    }
+    match (header.epoch, header.content_type) {
+        (0, ContentType::ChangeCipherSpec) if record.body() == [1] => Ok(()),
+        (0, ContentType::ChangeCipherSpec) => Err(Malformation::ShortBody.into()),
+        (0, ContentType::Handshake) => check_fragments(record.body()),
+        (0, ContentType::Alert) => Err(Malformation::UnprotectedAlert.into()),
+        (0, ContentType::ApplicationData) => Err(Malformation::UnprotectedData.into()),
+        (1, ContentType::Handshake) => {
+            if !is_finished_shaped(record.body().len(), aead_only) {
+                return Err(Malformation::NotFinished.into());
+            }
+            let Some(left) = finished_left.checked_sub(1) else {
+                return Err(Malformation::FinishedBudget.into());
+            };
+            *finished_left = left;
+            Ok(())
+        }
+        (1, _) => Err(Malformation::NotFinished.into()),
+        _ => Err(Discard::WrongEpoch),
+    }
+}
+
+fn is_finished_shaped(body_bytes: usize, aead_only: bool) -> bool {
+    if aead_only {
+        return FINISHED_BODY_BYTES_AEAD.contains(&body_bytes);
+    }
+    (FINISHED_BODY_BYTES_AEAD[1]..=FINISHED_BODY_BYTES_CBC_MAX).contains(&body_bytes)
+}
+
+/// Checks every handshake fragment in the body of an epoch-0 record (RFC 6347, 4.2.2).
+fn check_fragments(mut body: &[u8]) -> Result<(), Discard> {
+    let refuse = || Err(Malformation::HandshakeFragment.into());
+    loop {
+        let Some((header, rest)) = body.split_first_chunk::<HANDSHAKE_HEADER_BYTES>() else {
+            return refuse();
+        };
+        let [_, m0, m1, m2, q0, q1, o0, o1, o2, f0, f1, f2] = *header;
+        let message = u32::from_be_bytes([0, m0, m1, m2]);
+        let offset = u32::from_be_bytes([0, o0, o1, o2]);
+        let fragment = u32::from_be_bytes([0, f0, f1, f2]);
+        let sequence = u16::from_be_bytes([q0, q1]);
+        // Three 24-bit numbers: their sum stays within 32 bits.
+        if message > u32::from(HANDSHAKE_MESSAGE_BYTES_MAX)
+            || offset + fragment > message
+            || sequence > HANDSHAKE_MESSAGE_SEQUENCE_MAX
+        {
+            return refuse();
+        }
+        let Some(rest) = usize::try_from(fragment).ok().and_then(|len| rest.get(len..)) else {
+            return refuse();
+        };
+        if rest.is_empty() {
+            return Ok(());
+        }
+        body = rest;
+    }
+}
+
+fn check_established(record: &Record<'_>, version: u16, suite: Suite) -> Result<(), Discard> {
+    if record.header.epoch != 1 {
+        return Err(Discard::WrongEpoch);
+    }
+    if record.header.version != version {
+        return Err(Malformation::Version.into());
+    }
+    if record.body().len() < suite.body_bytes_min() {
+        return Err(Malformation::ShortBody.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Who a session speaks for and with: a certificate with its key, and the hash of a key as its name.
+
+use std::fmt;
+
+use openssl::asn1::Asn1Time;
+use openssl::error::ErrorStack;
+use openssl::hash::{MessageDigest, hash};
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::{X509, X509Ref};
+
+/// SHA-256 over a certificate's SubjectPublicKeyInfo: the name of a key, whoever certifies it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    /// Hashes the public key of a certificate.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode the key.
+    pub fn of(certificate: &X509Ref) -> Result<Self, ErrorStack> {
+        let info = certificate.public_key()?.public_key_to_der()?;
+        let digest = hash(MessageDigest::sha256(), &info)?;
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&digest);
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHash({})", crate::keys::hex(&self.0))
+    }
+}
+
+/// Returns the common name of a certificate, for people to read; it proves nothing.
+#[must_use]
+pub fn common_name(certificate: &X509Ref) -> String {
+    certificate
+        .subject_name()
+        .entries_by_nid(Nid::COMMONNAME)
+        .next()
+        .and_then(|entry| entry.data().to_string().ok())
+        .unwrap_or_else(|| "(no name)".to_owned())
+}
+
+/// A certificate, its private key, and the certificates between it and the root.
+#[derive(Clone)]
+pub struct Identity {
+    pub(crate) certificate: X509,
+    pub(crate) chain: Vec<X509>,
+    pub(crate) key: PKey<Private>,
+    key_hash: KeyHash,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("name", &self.name())
+            .field("key_hash", &self.key_hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why some PEM text is no usable identity or set of roots.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The text holds no certificate that could be read.
+    #[error("it holds no readable PEM certificate")]
+    NoCertificate,
+    /// The text holds no private key that could be read without a passphrase.
+    #[error("it holds no readable PEM private key (node keys must not be encrypted)")]
+    NoKey,
+    /// The passphrase does not open the key.
+    #[error("the key cannot be decrypted: the passphrase is wrong, or missing")]
+    WrongPassphrase,
+    /// Certificate and key are not of one pair.
+    #[error("the private key does not belong to the certificate of \"{name}\"")]
+    KeyMismatch {
+        /// The certificate's common name.
+        name: String,
+    },
+    /// The certificate is not valid any more.
+    #[error("the certificate of \"{name}\" expired on {not_after}: issue another one")]
+    Expired {
+        /// The certificate's common name.
+        name: String,
+        /// When it expired.
+        not_after: String,
+    },
+    /// The certificate is not valid yet.
+    #[error("the certificate of \"{name}\" is not valid before {not_before}: check the clock")]
+    NotYetValid {
+        /// The certificate's common name.
+        name: String,
+        /// When it becomes valid.
+        not_before: String,
+    },
+    /// OpenSSL refused something else.
+    #[error("OpenSSL refused")]
+    Openssl(#[from] ErrorStack),
+}
+
+impl Identity {
+    /// Joins a certificate and its key.
+    ///
+    /// # Errors
+    /// [`IdentityError::KeyMismatch`] when they are not of one pair.
+    pub fn new(certificate: X509, chain: Vec<X509>, key: PKey<Private>) -> Result<Self, IdentityError> {
+        if !certificate.public_key()?.public_eq(&key) {
+            return Err(IdentityError::KeyMismatch { name: common_name(&certificate) });
+        }
+        let key_hash = KeyHash::of(&certificate)?;
+        Ok(Self { certificate, chain, key, key_hash })
+    }
+
+    /// Reads an identity from PEM: the leaf certificate first, then its chain; and an unencrypted key.
+    ///
+    /// # Errors
+    /// Says which of the two texts is wrong, or that they do not belong together.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+        let mut certificates = read_certificates(certificates)?.into_iter();
+        let leaf = certificates.next().ok_or(IdentityError::NoCertificate)?;
+        // The callback answers "no passphrase", or OpenSSL would ask for one on the terminal.
+        let key = PKey::private_key_from_pem_callback(key, |_| Ok(0)).map_err(|_| IdentityError::NoKey)?;
+        Self::new(leaf, certificates.collect(), key)
+    }
+
+    /// Checks that the certificate is valid at a moment, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`IdentityError::Expired`] or [`IdentityError::NotYetValid`].
+    pub fn check_validity(&self, unix_seconds: i64) -> Result<(), IdentityError> {
+        let moment = Asn1Time::from_unix(unix_seconds)?;
+        let name = || self.name();
+        if self.certificate.not_after() < moment {
+            return Err(IdentityError::Expired {
+                name: name(),
+                not_after: self.certificate.not_after().to_string(),
+            });
+        }
+        if self.certificate.not_before() > moment {
+            return Err(IdentityError::NotYetValid {
+                name: name(),
+                not_before: self.certificate.not_before().to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the hash of the public key.
+    #[must_use]
+    pub fn key_hash(&self) -> KeyHash {
+        self.key_hash
+    }
+
+    /// Returns the common name of the certificate.
+    #[must_use]
+    pub fn name(&self) -> String {
+        common_name(&self.certificate)
+    }
+
+    /// Returns the certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &X509Ref {
+        &self.certificate
+    }
+
+    /// Writes the certificate and its chain as PEM.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode.
+    pub fn certificates_to_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        let mut pem = self.certificate.to_pem()?;
+        for certificate in &self.chain {
+            pem.extend(certificate.to_pem()?);
+        }
+        Ok(pem)
+    }
+
+    /// Writes the private key as unencrypted PKCS#8 PEM.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode.
+    pub fn key_to_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        self.key.private_key_to_pem_pkcs8()
+    }
+}
+
+/// Reads one or more certificates from PEM.
+///
+/// # Errors
+/// [`IdentityError::NoCertificate`] when there is none.
+pub fn read_certificates(pem: &[u8]) -> Result<Vec<X509>, IdentityError> {
+    let certificates = X509::stack_from_pem(pem).map_err(|_| IdentityError::NoCertificate)?;
+    if certificates.is_empty() {
+        return Err(IdentityError::NoCertificate);
+    }
+    Ok(certificates)
+}

@@ -1,0 +1,196 @@
+//! A session on its way to being established, as often as it takes until a deadline.
+//!
+//! During a handshake one forged record can end the attempt whatever the gate does: a bogus
+//! ServerHello looks like a real one. So an attempt that dies is followed by a fresh one.
+
+use std::time::{Duration, Instant};
+
+use openssl::error::ErrorStack;
+
+use crate::association::AssociationConfig;
+use crate::discard::DiscardCounts;
+use crate::doorman::VerifiedHello;
+use crate::plaintexts::Plaintexts;
+use crate::session::{CloseReason, Outcome, Role, Session, SessionEvent};
+
+/// How long one attempt may take before a fresh one replaces it: OpenSSL's retransmissions at
+/// 0.25, 0.75, 1.75 and 3.75 s fall into it. A server that lost its half of the handshake answers
+/// only a fresh hello.
+const ATTEMPT_LASTS: Duration = Duration::from_millis(4000);
+
+/// The least time between two attempts; doubles with each, so that neither a hopeless certificate
+/// nor a flood of forgeries makes us send hellos without end.
+const ATTEMPT_SPACING: Duration = Duration::from_millis(100);
+
+/// Where the doubling stops.
+const ATTEMPT_SPACING_MAX: Duration = Duration::from_secs(2);
+
+/// A handshake in progress, over one or more sessions.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    role: Role,
+    session: Option<Session>,
+    /// When everything is given up.
+    until: Instant,
+    attempt_started: Instant,
+    spacing: Duration,
+    heard: bool,
+    failure: Option<CloseReason>,
+    alert_heard: Option<u8>,
+}
+
+/// How far an opening has come.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Waiting,
+    Established(Box<Session>),
+    Failed,
+}
+
+/// What is known of a failed opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) heard: bool,
+    pub(crate) reason: Option<CloseReason>,
+    pub(crate) alert: Option<u8>,
+}
+
+impl Opening {
+    pub(crate) fn dial(config: &AssociationConfig, now: Instant) -> Result<Self, ErrorStack> {
+        let session = Session::connect(&config.context, &config.options, now)?;
+        Ok(Self::new(Role::Client, session, config, now))
+    }
+
+    pub(crate) fn accept(
+        config: &AssociationConfig,
+        hello: &VerifiedHello,
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        let session = Session::accept(&config.context, &config.options, hello, now)?;
+        Ok(Self { heard: true, ..Self::new(Role::Server, session, config, now) })
+    }
+
+    fn new(role: Role, session: Session, config: &AssociationConfig, now: Instant) -> Self {
+        Self {
+            role,
+            session: Some(session),
+            until: now + config.handshake_deadline,
+            attempt_started: now,
+            spacing: ATTEMPT_SPACING,
+            heard: false,
+            failure: None,
+            alert_heard: None,
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(crate) fn session_mut(&mut self) -> Option<&mut Session> {
+        self.session.as_mut()
+    }
+
+    /// Returns whether this opening already answers the hello.
+    pub(crate) fn answers(&self, hello: &VerifiedHello) -> bool {
+        self.session.as_ref().is_some_and(|session| session.answers(hello))
+    }
+
+    pub(crate) fn handle_datagram(
+        &mut self,
+        datagram: &[u8],
+        plaintexts: &mut Plaintexts,
+        now: Instant,
+    ) -> Outcome {
+        self.heard = true;
+        let Some(session) = &mut self.session else {
+            return Outcome::NoSession;
+        };
+        session.handle_datagram(datagram, plaintexts, now)
+    }
+
+    /// Lets timers run: the session's, the attempt's, and the deadline of it all.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        config: &AssociationConfig,
+        now: Instant,
+        retired: &mut DiscardCounts,
+    ) {
+        let session_due = self.session.as_ref().and_then(Session::poll_timeout).is_some_and(|at| at <= now);
+        if let (true, Some(session)) = (session_due, &mut self.session) {
+            session.handle_timeout(now);
+        }
+        if self.role == Role::Client && self.next_attempt() <= now && now < self.until {
+            self.attempt_again(config, now, retired);
+        }
+    }
+
+    /// Collects what the session has to say and tells how far things have come.
+    pub(crate) fn progress(
+        &mut self,
+        now: Instant,
+        outbox: &mut impl FnMut(&[u8]),
+        retired: &mut DiscardCounts,
+    ) -> Progress {
+        let Some(session) = &mut self.session else {
+            return self.waiting_or_failed(now);
+        };
+        self.alert_heard = session.alert_heard().or(self.alert_heard);
+        let mut is_established = false;
+        while let Some(event) = session.poll_event() {
+            match event {
+                SessionEvent::Established(_) => is_established = true,
+                SessionEvent::Closed(reason) => self.failure = Some(reason),
+            }
+        }
+        if session.is_closed() {
+            while let Some(datagram) = session.poll_transmit() {
+                outbox(datagram);
+            }
+            retired.add(session.discards());
+            self.session = None;
+            return self.waiting_or_failed(now);
+        }
+        if is_established {
+            return self
+                .session
+                .take()
+                .map_or(Progress::Failed, |session| Progress::Established(Box::new(session)));
+        }
+        self.waiting_or_failed(now)
+    }
+
+    /// Returns the next moment at which [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let session = self.session.as_ref().and_then(Session::poll_timeout);
+        let attempt = (self.role == Role::Client).then(|| self.next_attempt());
+        session.into_iter().chain(attempt).fold(self.until, Instant::min)
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        Failure { heard: self.heard, reason: self.failure.clone(), alert: self.alert_heard }
+    }
+
+    fn waiting_or_failed(&self, now: Instant) -> Progress {
+        // A server waits for the client to come again, and keeps nothing meanwhile.
+        let gone = self.session.is_none() && self.role == Role::Server;
+        if gone || now >= self.until { Progress::Failed } else { Progress::Waiting }
+    }
+
+    fn next_attempt(&self) -> Instant {
+        let wait = if self.session.is_some() { ATTEMPT_LASTS } else { self.spacing };
+        self.attempt_started + wait
+    }
+
+    fn attempt_again(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
+        if let Some(stale) = self.session.take() {
+            retired.add(stale.discards());
+        }
+        self.attempt_started = now;
+        self.spacing = (self.spacing * 2).min(ATTEMPT_SPACING_MAX);
+        match Session::connect(&config.context, &config.options, now) {
+            Ok(session) => self.session = Some(session),
+            Err(error) => self.failure = Some(CloseReason::Failed(error.to_string())),
+        }
+    }
+}

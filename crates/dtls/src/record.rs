@@ -1,0 +1,177 @@
+//! The format of a DTLS record: 13 bytes of header, then the body (RFC 6347, 4.1).
+
+use crate::discard::Malformation;
+
+/// Bytes of a record header: 1 type, 2 version, 2 epoch, 6 sequence number, 2 length.
+pub const RECORD_HEADER_BYTES: usize = 13;
+
+/// The longest body of a protected record: 2^14 + 2048 bytes (RFC 5246, 6.2.3).
+pub const RECORD_BODY_BYTES_MAX: usize = 16_384 + 2048;
+
+/// Bytes of a handshake message header: 1 type, 3 length, 2 message sequence, 3 fragment offset,
+/// 3 fragment length (RFC 6347, 4.2.2).
+pub(crate) const HANDSHAKE_HEADER_BYTES: usize = 12;
+
+/// What a record carries (RFC 5246, 6.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ContentType {
+    /// 20: what follows is protected by the keys of the next epoch.
+    ChangeCipherSpec,
+    /// 21: a warning, a fatal error, or the end.
+    Alert,
+    /// 22: a message of the handshake.
+    Handshake,
+    /// 23: bytes of the application.
+    ApplicationData,
+}
+
+impl ContentType {
+    /// Returns the type with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            20 => Some(Self::ChangeCipherSpec),
+            21 => Some(Self::Alert),
+            22 => Some(Self::Handshake),
+            23 => Some(Self::ApplicationData),
+            _ => None,
+        }
+    }
+
+    /// Returns the number of the type on the wire.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::ChangeCipherSpec => 20,
+            Self::Alert => 21,
+            Self::Handshake => 22,
+            Self::ApplicationData => 23,
+        }
+    }
+}
+
+/// The header of a record, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// What the record carries.
+    pub content_type: ContentType,
+    /// The version, as on the wire: `0xfefd` is DTLS 1.2, `0xfeff` DTLS 1.0.
+    pub version: u16,
+    /// How many times the keys were changed before this record.
+    pub epoch: u16,
+    /// The number of the record within its epoch, 48 bits.
+    pub sequence: u64,
+    /// Bytes of body that follow the header.
+    pub length: u16,
+}
+
+impl RecordHeader {
+    /// Returns the header's bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; RECORD_HEADER_BYTES] {
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        bytes[0] = self.content_type.number();
+        bytes[1..3].copy_from_slice(&self.version.to_be_bytes());
+        // The sequence number is the low 48 bits of this field; the epoch is written over the rest.
+        bytes[3..11].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes[3..5].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[11..13].copy_from_slice(&self.length.to_be_bytes());
+        bytes
+    }
+
+    /// Returns epoch and sequence number as one number, as the record protection uses them.
+    pub(crate) fn epoch_and_sequence(&self) -> u64 {
+        (u64::from(self.epoch) << 48) | self.sequence
+    }
+}
+
+/// One record in a datagram, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The header, taken apart.
+    pub header: RecordHeader,
+    /// The whole record, header included.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Takes the first record off the front of `datagram`; returns it and what follows it.
+    ///
+    /// # Errors
+    /// Says which part of the header cannot be right.
+    pub fn split(datagram: &'a [u8]) -> Result<(Self, &'a [u8]), Malformation> {
+        let Some((header, rest)) = datagram.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+            return Err(Malformation::Truncated);
+        };
+        let [kind, v0, v1, e0, e1, s0, s1, s2, s3, s4, s5, l0, l1] = *header;
+        let Some(content_type) = ContentType::from_number(kind) else {
+            return Err(Malformation::UnknownType);
+        };
+        let header = RecordHeader {
+            content_type,
+            version: u16::from_be_bytes([v0, v1]),
+            epoch: u16::from_be_bytes([e0, e1]),
+            sequence: u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]),
+            length: u16::from_be_bytes([l0, l1]),
+        };
+        let length = usize::from(header.length);
+        if length > RECORD_BODY_BYTES_MAX {
+            return Err(Malformation::TooLong);
+        }
+        if length > rest.len() {
+            return Err(Malformation::Truncated);
+        }
+        let (bytes, rest) = datagram.split_at(RECORD_HEADER_BYTES + length);
+        Ok((Self { header, bytes }, rest))
+    }
+
+    /// Returns the part behind the header.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        &self.bytes[RECORD_HEADER_BYTES..]
+    }
+}
+
+/// The records of one datagram, in order; ends after the first malformed one.
+///
+/// # Examples
+/// ```
+/// use peerbound_dtls::Records;
+///
+/// let datagram = [20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 1];
+/// let record = Records::of(&datagram).next().expect("one record")?;
+/// assert_eq!((record.header.epoch, record.header.sequence, record.body()), (0, 7, &[1][..]));
+/// # Ok::<(), peerbound_dtls::Malformation>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// Walks over `datagram`. An empty datagram holds no records.
+    #[must_use]
+    pub fn of(datagram: &'a [u8]) -> Self {
+        Self { rest: datagram }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, Malformation>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match Record::split(self.rest) {
+            Ok((record, rest)) => {
+                self.rest = rest;
+                Some(Ok(record))
+            }
+            Err(malformation) => {
+                self.rest = &[];
+                Some(Err(malformation))
+            }
+        }
+    }
+}

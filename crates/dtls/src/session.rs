@@ -1,0 +1,689 @@
+//! One DTLS session without I/O: datagrams and time go in, datagrams, plaintexts and events come out.
+//!
+//! After any input: take [`Session::poll_transmit`] until it is `None`, then
+//! [`Session::poll_event`] until it is `None`, then read [`Session::poll_timeout`].
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::SslSession;
+
+use crate::admission::{Admission, Refusal};
+use crate::context::{Context, PerSession, per_session};
+use crate::discard::{Discard, DiscardCounts, Malformation};
+use crate::doorman::VerifiedHello;
+use crate::ffi::{Engine, Step};
+use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX, VERSION_DTLS_1_0, VERSION_DTLS_1_2};
+use crate::identity::{KeyHash, common_name};
+use crate::keys::{Direction, DirectionKeys, RecordKeys, SessionSecrets};
+use crate::plaintexts::Plaintexts;
+use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, Records};
+use crate::suite::Suite;
+
+/// Early records of the peer's Finished that are remembered until their keys are known.
+/// As many as the gate lets through; each is at most 117 bytes.
+const EARLY_RECORDS_MAX: usize = 16;
+
+/// The datagram size that fits an Ethernet path with room for tunnels, in bytes of UDP payload.
+pub const MTU_DEFAULT: u16 = 1400;
+
+/// Which side of the handshake we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// We sent the ClientHello.
+    Client,
+    /// We answered it.
+    Server,
+}
+
+/// What one session may differ in from its siblings.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// The largest datagram to send, in bytes of UDP payload.
+    pub mtu: u16,
+    /// Whom to admit.
+    pub admission: Admission,
+    /// Whether the gate stands before OpenSSL.
+    pub gate: GateMode,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { mtu: MTU_DEFAULT, admission: Admission::AnyTrusted, gate: GateMode::On }
+    }
+}
+
+/// What became of one datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// At least one of its records was taken.
+    Accepted,
+    /// No record was taken; this is why the first was not.
+    Discarded(Discard),
+    /// It ended the session.
+    Killed,
+    /// The session had ended before.
+    NoSession,
+}
+
+/// What a session has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The handshake is done, and the peer is who it may be.
+    Established(Peer),
+    /// The session is over.
+    Closed(CloseReason),
+}
+
+/// Who is at the other end of an established session, and on what terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The hash of its key.
+    pub key: KeyHash,
+    /// The common name in its certificate.
+    pub name: String,
+    /// The suite that protects the records.
+    pub suite: Suite,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// We closed it.
+    Local,
+    /// The peer said close_notify.
+    Peer,
+    /// The peer's certificate or terms were refused.
+    Refused(Refusal),
+    /// OpenSSL gave it up; the text is its reason.
+    Failed(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("closed here"),
+            Self::Peer => f.write_str("closed by the peer"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Failed(reason) => write!(f, "DTLS failed: {reason}"),
+        }
+    }
+}
+
+/// Why a payload was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// There is no established session to send it over.
+    #[error("the session is not established")]
+    NotEstablished,
+    /// It does not fit one datagram.
+    #[error("{len} bytes do not fit: this session carries at most {max} in one datagram")]
+    TooLarge {
+        /// Bytes that were to be sent.
+        len: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
+    /// OpenSSL refused; the session is over.
+    #[error("the session failed while sending")]
+    Failed,
+}
+
+/// One DTLS session. See the module's words for the order of calls.
+pub struct Session {
+    engine: Engine,
+    role: Role,
+    gate: Gate,
+    mtu: u16,
+    strict: bool,
+    hello_random: Option<[u8; 32]>,
+    state: State,
+    events: VecDeque<SessionEvent>,
+    deadline: Option<Instant>,
+    discards: DiscardCounts,
+    alert_heard: Option<u8>,
+}
+
+enum State {
+    Handshaking { early: Vec<Vec<u8>> },
+    Established(Box<Established>),
+    Closed,
+}
+
+struct Established {
+    peer: Peer,
+    secrets: SessionSecrets,
+    keys: RecordKeys,
+    payload_bytes_max: usize,
+    records_sent: u64,
+    records_received: u64,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Handshaking { .. } => "handshaking",
+            State::Established(_) => "established",
+            State::Closed => "closed",
+        };
+        f.debug_struct("Session").field("role", &self.role).field("state", &state).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Starts a handshake as the client; its first flight waits in [`Self::poll_transmit`].
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn connect(context: &Context, options: &SessionOptions, now: Instant) -> Result<Self, ErrorStack> {
+        Self::start_client(context, options, None, now)
+    }
+
+    /// Starts as [`Self::connect`], and offers the server to resume an earlier session.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn resume(
+        context: &Context,
+        options: &SessionOptions,
+        earlier: &ResumableSession,
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        Self::start_client(context, options, Some(earlier), now)
+    }
+
+    /// Answers a ClientHello that the doorman verified.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot make a session.
+    pub fn accept(
+        context: &Context,
+        options: &SessionOptions,
+        hello: &VerifiedHello,
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        let mut session = Self::make(context, options, Role::Server, hello.cookie.clone())?;
+        session.engine.ssl_mut().set_accept_state();
+        session.hello_random = Some(hello.random);
+        session.engine.transport().feed(&hello.record);
+        let step = session.engine.listen();
+        session.engine.transport().forget_inbound();
+        match step {
+            Step::Done => session.advance_handshake(now),
+            Step::Pending | Step::Closed => {
+                session.close_with(CloseReason::Failed("the hello was not taken".into()));
+            }
+            Step::Failed(reason) => session.close_with(CloseReason::Failed(reason)),
+        }
+        Ok(session)
+    }
+
+    fn start_client(
+        context: &Context,
+        options: &SessionOptions,
+        earlier: Option<&ResumableSession>,
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        let mut session = Self::make(context, options, Role::Client, Vec::new())?;
+        session.engine.ssl_mut().set_connect_state();
+        if let Some(earlier) = earlier {
+            session.engine.offer(&earlier.0)?;
+        }
+        session.advance_handshake(now);
+        Ok(session)
+    }
+
+    fn make(
+        context: &Context,
+        options: &SessionOptions,
+        role: Role,
+        cookie: Vec<u8>,
+    ) -> Result<Self, ErrorStack> {
+        let mut engine = Engine::new(context.ssl(), options.mtu)?;
+        engine.set_certificate_bytes_max(HANDSHAKE_MESSAGE_BYTES_MAX);
+        let per_session_data =
+            PerSession { admission: options.admission.clone(), cookie, refusal: Mutex::new(None) };
+        engine.ssl_mut().set_ex_data(per_session()?, per_session_data);
+        Ok(Self {
+            engine,
+            role,
+            gate: Gate::new(options.gate, context.is_strict()),
+            mtu: options.mtu,
+            strict: context.is_strict(),
+            hello_random: None,
+            state: State::Handshaking { early: Vec::new() },
+            events: VecDeque::new(),
+            deadline: None,
+            discards: DiscardCounts::default(),
+            alert_heard: None,
+        })
+    }
+
+    /// Takes in one datagram; its application data is appended to `plaintexts`.
+    pub fn handle_datagram(&mut self, datagram: &[u8], plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
+        if matches!(self.state, State::Closed) {
+            return Outcome::NoSession;
+        }
+        if datagram.is_empty() {
+            return self.discard(Malformation::Empty.into());
+        }
+        let mut outcome = None;
+        for record in Records::of(datagram) {
+            let verdict = match record {
+                Ok(record) => self.on_record(&record, plaintexts, now),
+                Err(malformation) => self.discard(malformation.into()),
+            };
+            match (verdict, outcome) {
+                (Outcome::Killed, _) => {
+                    outcome = Some(Outcome::Killed);
+                    break;
+                }
+                (Outcome::NoSession, _) => break, // an earlier record of this datagram closed it
+                (Outcome::Accepted, _) | (_, None) => outcome = Some(verdict),
+                (Outcome::Discarded(_), Some(_)) => {}
+            }
+        }
+        self.read_deadline(now);
+        outcome.unwrap_or(Outcome::NoSession)
+    }
+
+    /// Lets the retransmission timer run; call it when [`Self::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        if let Step::Failed(reason) = self.engine.handle_timeout() {
+            self.close_with(CloseReason::Failed(reason));
+        }
+        self.read_deadline(now);
+    }
+
+    /// Seals `payload` into one datagram, which waits in [`Self::poll_transmit`].
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] names the limit; the session lives on. An empty payload is sent as
+    /// an empty record would be: not at all.
+    pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let State::Established(established) = &mut self.state else {
+            return Err(SendError::NotEstablished);
+        };
+        let max = established.payload_bytes_max;
+        if payload.len() > max {
+            return Err(SendError::TooLarge { len: payload.len(), max });
+        }
+        if payload.is_empty() {
+            return Ok(());
+        }
+        match self.engine.write(payload) {
+            Step::Done => {
+                established.records_sent += 1;
+                Ok(())
+            }
+            // Without renegotiation a write never waits for the peer.
+            Step::Pending | Step::Closed => Err(SendError::Failed),
+            Step::Failed(reason) => {
+                self.close_with(CloseReason::Failed(reason));
+                Err(SendError::Failed)
+            }
+        }
+    }
+
+    /// Says close_notify and ends the session.
+    pub fn close(&mut self) {
+        if matches!(self.state, State::Established(_)) {
+            self.engine.shutdown();
+        }
+        if !matches!(self.state, State::Closed) {
+            self.close_with(CloseReason::Local);
+        }
+    }
+
+    /// Lends the next datagram to send, until there is none.
+    pub fn poll_transmit(&mut self) -> Option<&[u8]> {
+        self.engine.transport().poll_outbound()
+    }
+
+    /// Returns whether [`Self::poll_transmit`] has something.
+    pub fn has_transmit(&mut self) -> bool {
+        self.engine.transport().has_outbound()
+    }
+
+    /// Returns the next event, until there is none.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// Returns when [`Self::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Returns which side of the handshake we are.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns who is at the other end, once that is proved.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.established().map(|established| &established.peer)
+    }
+
+    /// Returns whether data can be sent.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.established().is_some()
+    }
+
+    /// Returns whether the session is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Returns the largest payload that fits one datagram, in bytes, once the suite is known.
+    #[must_use]
+    pub fn payload_bytes_max(&self) -> Option<usize> {
+        self.established().map(|established| established.payload_bytes_max)
+    }
+
+    /// Returns how many records of application data were sealed and opened.
+    #[must_use]
+    pub fn records(&self) -> (u64, u64) {
+        self.established()
+            .map_or((0, 0), |established| (established.records_sent, established.records_received))
+    }
+
+    /// Returns what was discarded, by reason.
+    #[must_use]
+    pub fn discards(&self) -> &DiscardCounts {
+        &self.discards
+    }
+
+    /// Returns the secrets of the session, with which anyone can read it and forge it.
+    #[must_use]
+    pub fn secrets(&self) -> Option<&SessionSecrets> {
+        self.established().map(|established| &established.secrets)
+    }
+
+    /// Returns the last alert that came in the clear, by its number (RFC 5246, 7.2). Anyone could
+    /// have sent it: it explains, and decides nothing.
+    #[must_use]
+    pub fn alert_heard(&self) -> Option<u8> {
+        self.alert_heard
+    }
+
+    /// Fills `out` with keying material bound to this session (RFC 5705).
+    ///
+    /// # Errors
+    /// [`SendError::NotEstablished`] before the handshake is done.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), SendError> {
+        if !self.is_established() {
+            return Err(SendError::NotEstablished);
+        }
+        self.engine.ssl().export_keying_material(out, label, Some(context)).map_err(|_| SendError::Failed)
+    }
+
+    /// Returns what a later client session needs to resume this one.
+    #[must_use]
+    pub fn resumable(&self) -> Option<ResumableSession> {
+        self.established()?;
+        self.engine.ssl().session().map(|session| ResumableSession(session.to_owned()))
+    }
+
+    /// Asks for a renegotiation, to show that it does not happen.
+    ///
+    /// # Errors
+    /// The reason for which OpenSSL refuses to ask.
+    pub fn renegotiate(&mut self, now: Instant) -> Result<(), String> {
+        match self.engine.renegotiate() {
+            Step::Done | Step::Pending | Step::Closed => {
+                // The hello leaves with the next call that may write.
+                let step = self.engine.handshake();
+                self.read_deadline(now);
+                match step {
+                    Step::Failed(reason) => Err(reason),
+                    Step::Done | Step::Pending | Step::Closed => Ok(()),
+                }
+            }
+            Step::Failed(reason) => Err(reason),
+        }
+    }
+
+    /// Returns whether this session answers the hello with this random.
+    pub(crate) fn answers(&self, hello: &VerifiedHello) -> bool {
+        self.hello_random == Some(hello.random)
+    }
+
+    fn established(&self) -> Option<&Established> {
+        match &self.state {
+            State::Established(established) => Some(established),
+            State::Handshaking { .. } | State::Closed => None,
+        }
+    }
+
+    fn discard(&mut self, discard: Discard) -> Outcome {
+        self.discards.count(discard);
+        tracing::trace!(%discard, "Record discarded");
+        Outcome::Discarded(discard)
+    }
+
+    fn on_record(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
+        if let Err(discard) = self.gate.check(record) {
+            if discard == Discard::Malformed(Malformation::UnprotectedAlert) {
+                self.alert_heard = record.body().get(1).copied();
+            }
+            return self.discard(discard);
+        }
+        self.engine.transport().feed(record.bytes);
+        let outcome = match &mut self.state {
+            State::Handshaking { early } => {
+                if record.header.epoch == 1 && early.len() < EARLY_RECORDS_MAX {
+                    early.push(record.bytes.to_vec());
+                }
+                self.advance_handshake(now);
+                match self.state {
+                    State::Closed => Outcome::Killed,
+                    State::Handshaking { .. } | State::Established(_) => Outcome::Accepted,
+                }
+            }
+            State::Established(_) => self.open(record, plaintexts),
+            State::Closed => Outcome::NoSession,
+        };
+        self.engine.transport().forget_inbound();
+        outcome
+    }
+
+    /// Reads until OpenSSL wants more, and attributes the record by what came out of it.
+    fn open(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts) -> Outcome {
+        let mut opened = 0;
+        let end = loop {
+            match self.engine.read(plaintexts.room()) {
+                Ok(count) => {
+                    plaintexts.commit(count);
+                    opened += 1;
+                }
+                Err(step) => break step,
+            }
+        };
+        let State::Established(established) = &mut self.state else {
+            return Outcome::NoSession;
+        };
+        established.records_received += opened;
+        match end {
+            Step::Failed(reason) => {
+                self.close_with(CloseReason::Failed(reason));
+                return Outcome::Killed;
+            }
+            Step::Closed => {
+                // RFC 5246, 7.2.1: answer with a close_notify of our own.
+                self.engine.shutdown();
+                self.close_with(CloseReason::Peer);
+                return Outcome::Accepted;
+            }
+            Step::Done | Step::Pending => {}
+        }
+        if opened > 0 || established.verifies(record, self.role) {
+            self.gate.mark(record.header.sequence);
+            return Outcome::Accepted;
+        }
+        self.discard(Discard::BadMac)
+    }
+
+    fn advance_handshake(&mut self, now: Instant) {
+        match self.engine.handshake() {
+            Step::Done => self.on_established(),
+            Step::Pending => {}
+            Step::Closed => self.close_with(CloseReason::Peer),
+            Step::Failed(reason) => {
+                let refusal = self.refusal();
+                self.close_with(refusal.map_or(CloseReason::Failed(reason), CloseReason::Refused));
+            }
+        }
+        self.read_deadline(now);
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let index = per_session().ok()?;
+        self.engine.ssl().ex_data(index)?.refusal.lock().ok()?.clone()
+    }
+
+    fn on_established(&mut self) {
+        let State::Handshaking { early } = &mut self.state else {
+            return;
+        };
+        let early = std::mem::take(early);
+        match self.terms() {
+            Ok(established) => {
+                self.gate.establish(established.secrets.version, established.peer.suite);
+                // The peer's Finished has taken a number of epoch 1, and OpenSSL's window knows it.
+                let keys = established.read_keys(self.role);
+                for record in
+                    early.iter().filter_map(|bytes| Record::split(bytes).ok()).map(|(record, _)| record)
+                {
+                    if keys.open(&record).is_some() {
+                        self.gate.mark(record.header.sequence);
+                    }
+                }
+                self.events.push_back(SessionEvent::Established(established.peer.clone()));
+                self.state = State::Established(Box::new(established));
+            }
+            Err(reason) => {
+                self.engine.shutdown();
+                self.close_with(reason);
+            }
+        }
+    }
+
+    /// Finds out what was agreed with whom, and refuses what a node must not agree to. Admission is
+    /// asked again: a resumed handshake shows no certificate to the callback.
+    fn terms(&self) -> Result<Established, CloseReason> {
+        let failed = |reason: &str| CloseReason::Failed(reason.to_owned());
+        let openssl = |_: ErrorStack| failed("OpenSSL cannot name the terms of the session");
+        if self.strict && !self.engine.has_extended_master_secret() {
+            return Err(CloseReason::Refused(Refusal::NoExtendedMasterSecret));
+        }
+        let ssl = self.engine.ssl();
+        let certificate = ssl.peer_certificate().ok_or_else(|| failed("the peer showed no certificate"))?;
+        let key = KeyHash::of(&certificate).map_err(openssl)?;
+        let name = common_name(&certificate);
+        let index = per_session().map_err(openssl)?;
+        if !ssl.ex_data(index).is_some_and(|session| session.admission.admits(&key)) {
+            return Err(CloseReason::Refused(Refusal::NotAdmitted { name, key }));
+        }
+        let suite = ssl
+            .current_cipher()
+            .and_then(|cipher| Suite::by_name(cipher.name()))
+            .ok_or_else(|| failed("the suite is not one of ours"))?;
+        let version = match ssl.version_str() {
+            "DTLSv1" => VERSION_DTLS_1_0,
+            _ => VERSION_DTLS_1_2,
+        };
+        let mut secrets = SessionSecrets {
+            version,
+            suite,
+            client_random: [0; 32],
+            server_random: [0; 32],
+            master_secret: [0; 48],
+        };
+        ssl.client_random(&mut secrets.client_random);
+        ssl.server_random(&mut secrets.server_random);
+        ssl.session().ok_or_else(|| failed("there is no session"))?.master_key(&mut secrets.master_secret);
+        let keys = secrets.record_keys().map_err(openssl)?;
+        Ok(Established {
+            peer: Peer { key, name, suite, resumed: ssl.session_reused() },
+            payload_bytes_max: usize::from(self.mtu).saturating_sub(suite.overhead_bytes_max()),
+            secrets,
+            keys,
+            records_sent: 0,
+            records_received: 0,
+        })
+    }
+
+    fn close_with(&mut self, reason: CloseReason) {
+        let established = matches!(self.state, State::Established(_));
+        if established && !matches!(reason, CloseReason::Failed(_)) {
+            self.engine.keep_resumable();
+        }
+        tracing::debug!(%reason, role = ?self.role, "Session closed");
+        self.state = State::Closed;
+        self.deadline = None;
+        self.events.push_back(SessionEvent::Closed(reason));
+    }
+
+    fn read_deadline(&mut self, now: Instant) {
+        self.deadline = match self.state {
+            State::Handshaking { .. } | State::Established(_) => self.engine.timeout().map(|left| now + left),
+            State::Closed => None,
+        };
+    }
+}
+
+impl Established {
+    fn read_keys(&self, role: Role) -> &DirectionKeys {
+        self.keys.of(match role {
+            Role::Client => Direction::ServerToClient,
+            Role::Server => Direction::ClientToServer,
+        })
+    }
+
+    /// Says whether a record that gave no plaintext was genuine all the same. Application data of
+    /// more than the least length would have given some, which spares a flood of forgeries a
+    /// second decryption each.
+    fn verifies(&self, record: &Record<'_>, role: Role) -> bool {
+        let silent_by_nature = record.header.content_type != ContentType::ApplicationData
+            || record.bytes.len() <= RECORD_HEADER_BYTES + self.peer.suite.body_bytes_min();
+        silent_by_nature && record.header.epoch == 1 && self.read_keys(role).open(record).is_some()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.is_established() {
+            // OpenSSL strikes a session from its cache when it is freed without a shutdown.
+            self.engine.keep_resumable();
+        }
+    }
+}
+
+/// What a client keeps of a session in order to resume it.
+#[derive(Clone)]
+pub struct ResumableSession(SslSession);
+
+impl fmt::Debug for ResumableSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResumableSession(..)")
+    }
+}

@@ -1,0 +1,77 @@
+//! The datagrams between a session and its caller: one on its way in, a queue on its way out.
+//! Boundaries are kept; nothing here is a byte stream.
+
+use std::collections::VecDeque;
+
+/// Datagrams a session may have waiting to be sent. OpenSSL writes at most one flight at a time,
+/// and a flight is some dozen datagrams; application data is collected after every `send`.
+const OUTBOUND_DATAGRAMS_MAX: usize = 256;
+
+/// The two ends of the wire under one session.
+pub(crate) struct Transport {
+    mtu: u16,
+    inbound: Vec<u8>,
+    inbound_waits: bool,
+    outbound: Vec<u8>,
+    /// Where each outbound datagram ends in `outbound`, oldest first.
+    ends: VecDeque<usize>,
+    sent: usize,
+}
+
+impl Transport {
+    pub(crate) fn new(mtu: u16) -> Self {
+        Self {
+            mtu,
+            inbound: Vec::new(),
+            inbound_waits: false,
+            outbound: Vec::new(),
+            ends: VecDeque::new(),
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// Lays one datagram ready to be read. An empty one is ignored: OpenSSL would take it for the
+    /// end of the file.
+    pub(crate) fn feed(&mut self, datagram: &[u8]) {
+        self.inbound.clear();
+        self.inbound.extend_from_slice(datagram);
+        self.inbound_waits = !datagram.is_empty();
+    }
+
+    /// Hands out the datagram that waits, once.
+    pub(crate) fn take_inbound(&mut self) -> Option<&[u8]> {
+        std::mem::take(&mut self.inbound_waits).then_some(&self.inbound[..])
+    }
+
+    /// Throws away a datagram that OpenSSL did not come to read.
+    pub(crate) fn forget_inbound(&mut self) {
+        self.inbound_waits = false;
+    }
+
+    pub(crate) fn push_outbound(&mut self, datagram: &[u8]) {
+        if self.ends.len() >= OUTBOUND_DATAGRAMS_MAX {
+            return; // as a full socket buffer would; retransmission makes it good
+        }
+        if self.ends.is_empty() {
+            self.outbound.clear();
+            self.sent = 0;
+        }
+        self.outbound.extend_from_slice(datagram);
+        self.ends.push_back(self.outbound.len());
+    }
+
+    /// Lends the oldest outbound datagram and forgets it.
+    pub(crate) fn poll_outbound(&mut self) -> Option<&[u8]> {
+        let end = self.ends.pop_front()?;
+        let start = std::mem::replace(&mut self.sent, end);
+        Some(&self.outbound[start..end])
+    }
+
+    pub(crate) fn has_outbound(&self) -> bool {
+        !self.ends.is_empty()
+    }
+}
