@@ -71,7 +71,8 @@ impl fmt::Debug for NodeId {
 
 /// Says that a text is not 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a node id: it takes 32 hexadecimal digits, as `peerbound pki show` prints them")]
+// Debug, not Display: the text is a stranger's and must not steer a terminal or forge a log line.
+#[error("{0:?} is not a node id: it takes 32 hexadecimal digits, as `peerbound pki show` prints them")]
 pub struct ParseNodeIdError(String);
 
 impl FromStr for NodeId {
