@@ -33,6 +33,14 @@ fn data_frame_is_header_then_payload() {
 }
 
 #[test]
+fn protocol_page_shows_the_data_frame_of_these_vectors() {
+    let page: String = include_str!("../../../docs/PROTOCOL.md").split_whitespace().collect();
+    let golden: String = format!("{HEADER} 68696c6c73").split_whitespace().collect();
+
+    assert!(page.contains(&golden));
+}
+
+#[test]
 fn reply_swaps_the_ids_and_sets_the_lowest_flag() {
     let mut reply = header(Kind::Data);
     reply.flags = Flags::REPLY;
