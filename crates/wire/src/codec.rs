@@ -38,6 +38,9 @@ pub enum DecodeError {
     /// A kind that has no meaning in this version.
     #[error("no frame kind has the number {0}")]
     Kind(u8),
+    /// An error code that has no meaning in this version.
+    #[error("no error code has the number {0}")]
+    ErrorCode(u8),
     /// A field that holds a value without a meaning.
     #[error("a field holds a value without a meaning")]
     Value,

@@ -61,7 +61,7 @@ pub struct Header {
     pub kind: Kind,
     /// Bits that change how the frame is treated.
     pub flags: Flags,
-    /// Relays the frame may still pass.
+    /// Links the frame may still cross, the one it is on included.
     pub hop_limit: HopLimit,
     /// Smallest frame ceiling met so far, in bytes of frame; lowered by each hop.
     pub path_mtu: u16,
@@ -133,5 +133,37 @@ impl Header {
         Kind::try_from(kind).map_err(|unknown| DecodeError::Kind(unknown.0))?;
         let header = codec::decode_exact(front)?;
         Ok((header, payload))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hop_limit_counts_down_by_one() {
+        assert_eq!(HOP_LIMIT_DEFAULT.next(), Some(HopLimit(31)));
+        assert_eq!(HopLimit(2).next(), Some(HopLimit(1)));
+        assert_eq!(HopLimit(255).next(), Some(HopLimit(254)));
+    }
+
+    #[test]
+    fn last_hop_is_not_passed_on() {
+        assert_eq!(HopLimit(1).next(), None);
+        assert_eq!(HopLimit(0).next(), None);
+    }
+
+    #[test]
+    fn frame_passes_one_relay_fewer_than_its_hop_limit() {
+        let relays = std::iter::successors(Some(HOP_LIMIT_DEFAULT), |hops| hops.next()).skip(1).count();
+
+        assert_eq!(relays, 31);
+    }
+
+    #[test]
+    fn flags_contain_a_bit_among_others() {
+        assert!(Flags(0xff).contains(Flags::REPLY));
+        assert!(Flags::REPLY.contains(Flags::default()));
+        assert!(!Flags(0xfe).contains(Flags::REPLY));
     }
 }

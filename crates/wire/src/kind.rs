@@ -51,3 +51,20 @@ impl TryFrom<u8> for Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no frame kind has the number {0}")]
 pub struct UnknownKind(pub u8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_a_kind_leads_back_to_it() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::try_from(u8::from(kind)), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn zero_is_no_kind_so_that_a_blank_frame_is_refused() {
+        assert_eq!(Kind::try_from(0), Err(UnknownKind(0)));
+    }
+}

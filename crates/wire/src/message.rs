@@ -4,10 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
-use crate::header::Header;
+use crate::header::{HEADER_BYTES, Header};
 
 /// The longest control message: an [`ErrorMessage`] of 1 + 2 + 54 bytes, rounded up.
 pub const MESSAGE_BYTES_MAX: usize = 64;
+
+/// Bytes of an [`ErrorMessage`] before its header: 1 code, 2 MTU.
+const ERROR_FRONT_BYTES: usize = 1 + 2;
+const ERROR_BYTES: usize = ERROR_FRONT_BYTES + HEADER_BYTES;
+
+const _: () = assert!(ERROR_BYTES <= MESSAGE_BYTES_MAX);
 
 /// A message between two neighbours, in a frame of kind [`crate::Kind::Routing`].
 /// On the wire a four-byte variant number (big-endian) comes first.
@@ -27,8 +33,8 @@ pub struct Hello {
 }
 
 /// Why a frame went no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u8")]
 pub enum ErrorCode {
     /// The reporter knows no way to the destination.
     NoRoute,
@@ -67,7 +73,7 @@ impl TryFrom<u8> for ErrorCode {
 pub struct UnknownErrorCode(pub u8);
 
 /// Tells the origin of a frame that it went no further; the frame's source is the reporter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ErrorMessage {
     /// Why.
     pub code: ErrorCode,
@@ -84,7 +90,29 @@ pub struct Ping {
     pub token: u64,
 }
 
-macro_rules! message {
+impl ErrorMessage {
+    /// Reads a message that fills `bytes` to the last byte.
+    ///
+    /// # Errors
+    /// When bytes are missing, left over, or name an error code, a version or a kind we do not know.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let Some(([code, mtu @ ..], rest)) =
+            bytes.split_first_chunk::<ERROR_FRONT_BYTES>().filter(|(_, rest)| rest.len() >= HEADER_BYTES)
+        else {
+            return Err(DecodeError::Truncated { len: bytes.len(), needed: ERROR_BYTES });
+        };
+        let code = ErrorCode::try_from(*code).map_err(|unknown| DecodeError::ErrorCode(unknown.0))?;
+        // The header within gets the checks of the header in front: an origin compares it with what it
+        // sent, and a version of its own would give the bytes behind it another meaning.
+        let (offending, trailing) = Header::decode(rest)?;
+        match trailing.len() {
+            0 => Ok(Self { code, mtu: u16::from_be_bytes(*mtu), offending }),
+            extra => Err(DecodeError::Trailing { extra }),
+        }
+    }
+}
+
+macro_rules! encode {
     ($($name:ident),*) => {$(
         impl $name {
             /// Appends the message's bytes to `out`.
@@ -93,7 +121,13 @@ macro_rules! message {
                 let written = codec::encode(self, &mut bytes);
                 out.extend_from_slice(&bytes[..written]);
             }
+        }
+    )*};
+}
 
+macro_rules! decode {
+    ($($name:ident),*) => {$(
+        impl $name {
             /// Reads a message that fills `bytes` to the last byte.
             ///
             /// # Errors
@@ -105,4 +139,5 @@ macro_rules! message {
     )*};
 }
 
-message!(RoutingMessage, ErrorMessage, Ping);
+encode!(RoutingMessage, ErrorMessage, Ping);
+decode!(RoutingMessage, Ping);

@@ -71,7 +71,8 @@ impl fmt::Debug for NodeId {
 
 /// Says that a text is not 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a node id: it takes 32 hexadecimal digits, as `peerbound pki show` prints them")]
+// Debug, not Display: the text is a stranger's and must not steer a terminal or forge a log line.
+#[error("{0:?} is not a node id: it takes 32 hexadecimal digits, as `peerbound pki show` prints them")]
 pub struct ParseNodeIdError(String);
 
 impl FromStr for NodeId {
@@ -84,5 +85,69 @@ impl FromStr for NodeId {
         }
         let number = u128::from_str_radix(text, 16).map_err(|_| refuse())?;
         Ok(Self(number.to_be_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: NodeId = NodeId::new([
+        0x00, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc,
+    ]);
+
+    #[test]
+    fn key_hash_gives_its_first_sixteen_bytes() {
+        let mut hash = [0xff; 32];
+        hash[..16].copy_from_slice(ID.as_bytes());
+
+        assert_eq!(NodeId::from_key_hash(&hash), ID);
+    }
+
+    #[test]
+    fn text_keeps_leading_zeros_and_is_read_back() {
+        assert_eq!(ID.to_string(), "000123456789abcdef1032547698badc");
+        assert_eq!(ID.to_string().parse(), Ok(ID));
+        assert_eq!(ID.short(), "00012345");
+    }
+
+    #[test]
+    fn capital_digits_name_the_same_node() {
+        assert_eq!("000123456789ABCDEF1032547698BADC".parse(), Ok(ID));
+    }
+
+    #[test]
+    fn address_is_fd_and_the_id_without_its_first_byte() {
+        assert_eq!(ID.address().octets()[0], 0xfd);
+        assert_eq!(ID.address().octets()[1..], ID.as_bytes()[1..]);
+        assert_eq!(ID.address().to_string(), "fd01:2345:6789:abcd:ef10:3254:7698:badc");
+    }
+
+    #[test]
+    fn texts_that_are_not_32_digits_are_refused() {
+        let short = "000123456789abcdef1032547698bad";
+        let long = "000123456789abcdef1032547698badc0";
+        // from_str_radix alone would take a sign.
+        let signed = "+00123456789abcdef1032547698badc";
+        let spaced = " 00123456789abcdef1032547698badc";
+        let two_byte_letters = "éééééééééééééééé";
+
+        for text in ["", short, long, signed, spaced, two_byte_letters, "fd01:2345:6789:abcd:ef10:3254:7"] {
+            assert_eq!(text.parse::<NodeId>(), Err(ParseNodeIdError(text.into())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refusal_quotes_at_most_64_characters() {
+        let refusal = "é".repeat(10_000).parse::<NodeId>().map_err(|error| error.0);
+
+        assert_eq!(refusal, Err("é".repeat(64)));
+    }
+
+    #[test]
+    fn refusal_escapes_what_would_steer_a_terminal() {
+        let refusal = "\x1b[2J\nerror".parse::<NodeId>().map_err(|error| error.to_string());
+
+        assert!(refusal.is_err_and(|text| text.starts_with(r#""\u{1b}[2J\nerror" is not a node id"#)));
     }
 }
