@@ -1,1 +1,43 @@
-//! x
+//! The core of a node, without I/O: one link session per neighbour, static routes, hop-by-hop
+//! relaying, and a reason for everything that is dropped.
+//!
+//! Pure but for the DTLS underneath: time and chance are arguments. Datagrams, commands and time go
+//! into a [`Node`]; batches of datagrams and [`Event`]s come out. After any input, take
+//! [`Node::poll_transmit`] until it is `None`, then [`Node::poll_event`] until it is `None`, then
+//! read [`Node::poll_timeout`].
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
+
+mod backoff;
+mod bucket;
+mod config;
+mod counters;
+mod duplicates;
+mod event;
+mod fifo_map;
+mod links;
+mod liveness;
+mod neighbour;
+mod node;
+mod outbound;
+mod relay;
+mod return_paths;
+mod strangers;
+mod verdict;
+
+pub use config::{Demux, NeighbourConfig, NodeConfig, StaticRoute};
+pub use counters::{Counters, DatagramDrop, FrameDrop};
+pub use event::{Event, FrameAction, FrameSeen};
+pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
+pub use node::{NeighbourView, Node, SendError, Sending};
+pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
+pub use verdict::{Lock, Verdict};
+
+use peerbound_dtls::KeyHash;
+use peerbound_wire::NodeId;
+
+/// Returns the overlay's name for the holder of a key.
+#[must_use]
+pub fn node_id(key: &KeyHash) -> NodeId {
+    NodeId::from_key_hash(&key.0)
+}

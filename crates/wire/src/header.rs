@@ -53,10 +53,40 @@ impl Flags {
     }
 }
 
+/// The version of this protocol: a value of this type says that it is ours, [`crate::VERSION`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub struct Version(());
+
+impl Version {
+    /// The one version there is.
+    pub const CURRENT: Self = Self(());
+}
+
+impl From<Version> for u8 {
+    fn from(_: Version) -> Self {
+        crate::VERSION
+    }
+}
+
+impl TryFrom<u8> for Version {
+    type Error = UnknownVersion;
+
+    fn try_from(byte: u8) -> Result<Self, UnknownVersion> {
+        if byte == crate::VERSION { Ok(Self::CURRENT) } else { Err(UnknownVersion(byte)) }
+    }
+}
+
+/// Says that a version is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("protocol version {0} is not ours, {version}", version = crate::VERSION)]
+pub struct UnknownVersion(pub u8);
+
 /// Everything a relay needs to know of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    version: u8,
+    /// The version of the protocol; there is one value.
+    pub version: Version,
     /// What the payload is.
     pub kind: Kind,
     /// Bits that change how the frame is treated.
@@ -82,7 +112,7 @@ impl Header {
     #[must_use]
     pub fn new(kind: Kind, source: NodeId, destination: NodeId) -> Self {
         Self {
-            version: crate::VERSION,
+            version: Version::CURRENT,
             kind,
             flags: Flags::default(),
             hop_limit: HOP_LIMIT_DEFAULT,
@@ -127,9 +157,7 @@ impl Header {
         };
         // Version and kind come first: the rest has a meaning only under a known version.
         let [version, kind, ..] = *front;
-        if version != crate::VERSION {
-            return Err(DecodeError::Version(version));
-        }
+        Version::try_from(version).map_err(|unknown| DecodeError::Version(unknown.0))?;
         Kind::try_from(kind).map_err(|unknown| DecodeError::Kind(unknown.0))?;
         let header = codec::decode_exact(front)?;
         Ok((header, payload))

@@ -13,7 +13,9 @@ mod node_id;
 
 pub use codec::DecodeError;
 pub use frame::Frame;
-pub use header::{Flags, FlowId, HEADER_BYTES, HOP_LIMIT_DEFAULT, Header, HopLimit, PacketId};
+pub use header::{
+    Flags, FlowId, HEADER_BYTES, HOP_LIMIT_DEFAULT, Header, HopLimit, PacketId, UnknownVersion, Version,
+};
 pub use kind::Kind;
 pub use message::{ErrorCode, ErrorMessage, Hello, MESSAGE_BYTES_MAX, Ping, RoutingMessage};
 pub use node_id::{NodeId, ParseNodeIdError};

@@ -1,0 +1,77 @@
+//! What a node is told at its start. Already checked: the daemon reads it from a file and says
+//! what is wrong there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peerbound_dtls::{Context, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT};
+use peerbound_wire::NodeId;
+
+/// Everything a [`crate::Node`] is made from, but time and chance.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Our identity, whom we trust, and how we speak DTLS.
+    pub context: Context,
+    /// The largest datagram to send, in bytes of UDP payload.
+    pub mtu: u16,
+    /// Those we keep link sessions with, and nobody else.
+    pub neighbours: Vec<NeighbourConfig>,
+    /// Where frames go that are for none of them.
+    pub routes: Vec<StaticRoute>,
+    /// How long an opening may take, all attempts together.
+    pub handshake_deadline: Duration,
+    /// Whether to tell of every frame by [`crate::Event::Frame`].
+    pub observe_frames: bool,
+    /// How a datagram finds its session.
+    pub demux: Demux,
+    /// Whether the record gate stands before OpenSSL.
+    pub gate: GateMode,
+}
+
+impl NodeConfig {
+    /// Takes the defaults of a deployed node, without neighbours and routes.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            mtu: MTU_DEFAULT,
+            neighbours: Vec::new(),
+            routes: Vec::new(),
+            handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
+            observe_frames: false,
+            demux: Demux::BySource,
+            gate: GateMode::On,
+        }
+    }
+}
+
+/// Someone we keep a link session with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeighbourConfig {
+    /// Who it must prove to be.
+    pub id: NodeId,
+    /// What people call it.
+    pub name: String,
+    /// Where to dial it; without an address we wait for it to dial us.
+    pub address: Option<SocketAddr>,
+}
+
+/// "What is for `destination` goes to `via`."
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaticRoute {
+    /// The node at the far end.
+    pub destination: NodeId,
+    /// One of our neighbours.
+    pub via: NodeId,
+}
+
+/// How a datagram finds its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demux {
+    /// By its source address and port (RFC 6347, 4.1.1), as a deployed node does.
+    #[default]
+    BySource,
+    /// A datagram from an unknown source is offered to every live session: for an experiment that
+    /// shows that the lock behind this one holds, too.
+    EverySession,
+}

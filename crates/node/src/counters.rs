@@ -1,0 +1,115 @@
+//! What a node counts. Every drop has a reason, and at every moment
+//! `received + originated = sent + delivered + Σ dropped` holds for frames.
+
+use std::collections::BTreeMap;
+
+use peerbound_dtls::DiscardCounts;
+
+/// Why a frame went no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FrameDrop {
+    /// The plaintext of the record is no frame, or its payload not what its kind says.
+    BadFrame,
+    /// It was seen before.
+    Duplicate,
+    /// There is no way to its destination.
+    NoRoute,
+    /// It has passed as many relays as it may.
+    HopLimit,
+    /// It does not fit the next link.
+    TooBig,
+    /// More waits to be sent than may wait.
+    QueueFull,
+    /// A routing frame that is not from the neighbour itself, or not for us.
+    NotFromNeighbour,
+    /// Its kind has no meaning at its destination in this version.
+    Unsupported,
+    /// The next link's session failed while sealing.
+    LinkFailed,
+}
+
+impl FrameDrop {
+    /// Returns the reason as counters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadFrame => "bad-frame",
+            Self::Duplicate => "duplicate",
+            Self::NoRoute => "no-route",
+            Self::HopLimit => "hop-limit",
+            Self::TooBig => "too-big",
+            Self::QueueFull => "queue-full",
+            Self::NotFromNeighbour => "not-from-neighbour",
+            Self::Unsupported => "unsupported",
+            Self::LinkFailed => "link-failed",
+        }
+    }
+}
+
+/// Why a datagram was dropped before any session judged its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DatagramDrop {
+    /// No session belongs to its source address.
+    NoSession,
+    /// A hello that a stateless server cannot answer.
+    HelloRefused,
+    /// More verified hellos than a prefix may send.
+    HelloThrottled,
+    /// As many half-open handshakes as there may be.
+    HalfOpenFull,
+}
+
+impl DatagramDrop {
+    /// Returns the reason as counters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSession => "no-session",
+            Self::HelloRefused => "hello-refused",
+            Self::HelloThrottled => "hello-throttled",
+            Self::HalfOpenFull => "half-open-full",
+        }
+    }
+}
+
+/// The counters of one node. Bounded: there are as many entries as reasons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that arrived.
+    pub datagrams_received: u64,
+    /// ClientHellos answered with a demand for a cookie.
+    pub hellos_challenged: u64,
+    /// Datagrams dropped before a session.
+    pub datagrams_dropped: BTreeMap<DatagramDrop, u64>,
+    /// Records discarded by link sessions that are over; the living count their own.
+    pub records_discarded: DiscardCounts,
+    /// Peers whose certificate was refused.
+    pub peers_refused: u64,
+    /// Frames that came out of link sessions.
+    pub frames_received: u64,
+    /// Frames that were made here.
+    pub frames_originated: u64,
+    /// Frames that went into link sessions.
+    pub frames_sent: u64,
+    /// Frames that found their end here.
+    pub frames_delivered: u64,
+    /// Frames dropped, by reason.
+    pub frames_dropped: BTreeMap<FrameDrop, u64>,
+}
+
+impl Counters {
+    /// Returns whether no frame was lost count of.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        let dropped: u64 = self.frames_dropped.values().sum();
+        self.frames_received + self.frames_originated == self.frames_sent + self.frames_delivered + dropped
+    }
+
+    pub(crate) fn drop_frame(&mut self, reason: FrameDrop) {
+        *self.frames_dropped.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn drop_datagram(&mut self, reason: DatagramDrop) {
+        *self.datagrams_dropped.entry(reason).or_default() += 1;
+    }
+}

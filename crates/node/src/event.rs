@@ -1,0 +1,101 @@
+//! What a node has to tell its owner.
+
+use std::net::SocketAddr;
+
+use peerbound_dtls::{DownReason, Peer, Role};
+use peerbound_wire::{ErrorMessage, Header, NodeId};
+
+use crate::counters::FrameDrop;
+
+/// Something an owner may act on or show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A neighbour's link carries frames in both directions.
+    NeighbourUp {
+        /// Who.
+        id: NodeId,
+        /// Where it is.
+        address: SocketAddr,
+        /// Which side of its handshake we were.
+        role: Role,
+        /// What the session was agreed on.
+        peer: Peer,
+    },
+    /// Another session of the same neighbour has taken over: it restarted, or keys were changed.
+    NeighbourReplaced {
+        /// Who.
+        id: NodeId,
+    },
+    /// A neighbour is gone.
+    NeighbourDown {
+        /// Who.
+        id: NodeId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A neighbour could not be reached; it is dialled again.
+    DialFailed {
+        /// Who.
+        id: NodeId,
+        /// Where it was dialled.
+        address: SocketAddr,
+        /// Why.
+        reason: DownReason,
+    },
+    /// Someone at this address was refused, or did not finish his handshake.
+    StrangerFailed {
+        /// Where he was.
+        address: SocketAddr,
+        /// Why.
+        reason: DownReason,
+    },
+    /// A data frame reached its destination, which is here.
+    Delivered {
+        /// Its header, as it arrived.
+        header: Header,
+        /// Its payload.
+        payload: Vec<u8>,
+    },
+    /// A node on the way reports that a frame of ours went no further.
+    Error {
+        /// Who says so.
+        reporter: NodeId,
+        /// What it says.
+        message: ErrorMessage,
+    },
+    /// A ping of ours was answered.
+    Pong {
+        /// Who answered.
+        from: NodeId,
+        /// The token of the ping.
+        token: u64,
+        /// The header of the answer.
+        header: Header,
+    },
+    /// What was done with a frame; only where [`crate::NodeConfig::observe_frames`] is set.
+    Frame(FrameSeen),
+}
+
+/// One frame, as one node saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameSeen {
+    /// Its header, as it arrived or was made.
+    pub header: Header,
+    /// Bytes of payload.
+    pub payload_bytes: usize,
+    /// The neighbour it came from; `None` when it was made here.
+    pub from: Option<NodeId>,
+    /// What was done with it.
+    pub action: FrameAction,
+}
+
+/// What a node did with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameAction {
+    /// It was for us.
+    Delivered,
+    /// It went to this neighbour.
+    Sent(NodeId),
+    /// It went no further.
+    Dropped(FrameDrop),
+}

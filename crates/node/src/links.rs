@@ -1,0 +1,88 @@
+//! The associations of a node, found by the address of their far end.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use peerbound_dtls::{Association, DiscardCounts, Role};
+use peerbound_wire::NodeId;
+
+use crate::outbound::Outbound;
+
+/// One association, and whom it is with.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) association: Association,
+    /// Whom we dialled; `None` when we were dialled.
+    pub(crate) dialled: Option<NodeId>,
+    /// Who proved to be there.
+    pub(crate) peer: Option<NodeId>,
+}
+
+impl Link {
+    /// Moves what the association has to send into the batches.
+    pub(crate) fn flush(&mut self, address: SocketAddr, outbound: &mut Outbound) {
+        while let Some(datagram) = self.association.poll_transmit() {
+            outbound.push(address, datagram);
+        }
+    }
+
+    /// Returns who was the client of the live session's handshake, given who we are.
+    pub(crate) fn client(&self, us: NodeId) -> Option<NodeId> {
+        match self.association.session()?.role() {
+            Role::Client => Some(us),
+            Role::Server => self.peer,
+        }
+    }
+}
+
+/// All links, by address.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    by_address: BTreeMap<SocketAddr, Link>,
+}
+
+impl Links {
+    pub(crate) fn get(&self, address: &SocketAddr) -> Option<&Link> {
+        self.by_address.get(address)
+    }
+
+    pub(crate) fn get_mut(&mut self, address: &SocketAddr) -> Option<&mut Link> {
+        self.by_address.get_mut(address)
+    }
+
+    pub(crate) fn insert(&mut self, address: SocketAddr, link: Link) {
+        self.by_address.insert(address, link);
+    }
+
+    pub(crate) fn remove(&mut self, address: &SocketAddr) -> Option<Link> {
+        self.by_address.remove(address)
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.by_address.keys().copied().collect()
+    }
+
+    /// Returns the addresses whose timers are due.
+    pub(crate) fn due(&self, now: Instant) -> Vec<SocketAddr> {
+        self.by_address
+            .iter()
+            .filter(|(_, link)| link.association.poll_timeout().is_some_and(|at| at <= now))
+            .map(|(address, _)| *address)
+            .collect()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.by_address.values().filter_map(|link| link.association.poll_timeout()).min()
+    }
+
+    pub(crate) fn half_open(&self) -> usize {
+        self.by_address.values().filter(|link| link.association.is_half_open()).count()
+    }
+
+    pub(crate) fn discards(&self) -> DiscardCounts {
+        let mut counts = DiscardCounts::default();
+        self.by_address.values().for_each(|link| counts.add(&link.association.discards()));
+        counts
+    }
+}

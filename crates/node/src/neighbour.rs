@@ -1,0 +1,125 @@
+//! One neighbour: whether it is there, where, and when to dial it again.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use peerbound_dtls::Precedence;
+use peerbound_wire::NodeId;
+use rand_chacha::ChaCha8Rng;
+
+use crate::backoff::Backoff;
+use crate::config::NeighbourConfig;
+use crate::liveness::{LinkState, Liveness};
+
+/// A configured neighbour and its state.
+#[derive(Debug)]
+pub(crate) struct Neighbour {
+    pub(crate) config: NeighbourConfig,
+    pub(crate) state: NeighbourState,
+    pub(crate) last_error: Option<String>,
+    backoff: Backoff,
+    /// The last hello's number. It counts for a whole boot: the neighbour may keep its memory of
+    /// ours when we lose our session with it.
+    hello_sequence: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum NeighbourState {
+    /// There is no session and none is being opened by us.
+    Away { redial_at: Option<Instant> },
+    /// A session is being opened at this address.
+    Opening { address: SocketAddr },
+    /// There is a session at this address.
+    Up { address: SocketAddr, liveness: Box<Liveness>, is_announced: bool },
+}
+
+impl Neighbour {
+    pub(crate) fn new(config: NeighbourConfig, now: Instant) -> Self {
+        let redial_at = config.address.map(|_| now);
+        Self {
+            config,
+            state: NeighbourState::Away { redial_at },
+            last_error: None,
+            backoff: Backoff::default(),
+            hello_sequence: 0,
+        }
+    }
+
+    /// Returns the address to dial if it is time to.
+    pub(crate) fn due_dial(&self, now: Instant) -> Option<SocketAddr> {
+        match self.state {
+            NeighbourState::Away { redial_at: Some(at) } if at <= now => self.config.address,
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } | NeighbourState::Up { .. } => None,
+        }
+    }
+
+    /// Goes away, to be dialled again after a while.
+    pub(crate) fn go_away(&mut self, reason: String, chance: &mut ChaCha8Rng, now: Instant) {
+        self.last_error = Some(reason);
+        let wait = self.backoff.next_wait(chance);
+        self.state = NeighbourState::Away { redial_at: self.config.address.map(|_| now + wait) };
+    }
+
+    /// Has a session at this address from here on.
+    pub(crate) fn come_up(&mut self, address: SocketAddr, now: Instant) {
+        let liveness = Box::new(Liveness::new(self.hello_sequence, now));
+        self.state = NeighbourState::Up { address, liveness, is_announced: false };
+    }
+
+    /// Notes that frames pass both ways.
+    pub(crate) fn announce(&mut self) -> Option<SocketAddr> {
+        let NeighbourState::Up { address, is_announced, .. } = &mut self.state else {
+            return None;
+        };
+        if std::mem::replace(is_announced, true) {
+            return None;
+        }
+        self.backoff.reset();
+        self.last_error = None;
+        Some(*address)
+    }
+
+    pub(crate) fn note_hello(&mut self, sequence: u32) {
+        self.hello_sequence = sequence;
+    }
+
+    /// Returns the address of its session.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self.state {
+            NeighbourState::Up { address, .. } => Some(address),
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
+        }
+    }
+
+    /// Returns whether frames may be sent to it.
+    pub(crate) fn is_usable(&self) -> bool {
+        matches!(self.state, NeighbourState::Up { is_announced: true, .. })
+    }
+
+    pub(crate) fn liveness_mut(&mut self) -> Option<&mut Liveness> {
+        match &mut self.state {
+            NeighbourState::Up { liveness, .. } => Some(liveness),
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
+        }
+    }
+
+    pub(crate) fn link_state(&self, now: Instant) -> Option<LinkState> {
+        match &self.state {
+            NeighbourState::Up { liveness, .. } => Some(liveness.state(now)),
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            NeighbourState::Away { redial_at } => *redial_at,
+            NeighbourState::Opening { .. } => None,
+            NeighbourState::Up { liveness, .. } => Some(liveness.poll_timeout()),
+        }
+    }
+}
+
+/// Decides, alike at both ends, whose hello wins when both dial: that of the smaller id.
+pub(crate) fn precedence(us: NodeId, them: NodeId) -> Precedence {
+    if us < them { Precedence::Ours } else { Precedence::Theirs }
+}

@@ -1,0 +1,338 @@
+//! One member of the overlay: takes in datagrams, commands and time, and decides.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use peerbound_dtls::{
+    Admission, Association, AssociationConfig, DiscardCounts, ErrorStack, Plaintexts, Precedence,
+    SessionOptions, SessionSecrets, is_client_hello,
+};
+use peerbound_wire::{FlowId, NodeId};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::bucket::TokenBucket;
+use crate::config::{Demux, NodeConfig};
+use crate::counters::{Counters, DatagramDrop};
+use crate::event::Event;
+use crate::links::{Link, Links};
+use crate::neighbour::{Neighbour, precedence};
+use crate::outbound::{Outbound, Transmit};
+use crate::relay::Relay;
+use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
+use crate::verdict::{Lock, Verdict};
+
+mod frames;
+mod neighbours;
+
+/// Errors that may be reported at once, and how often one more: a courtesy, not a service.
+const ERRORS_BURST: u32 = 50;
+const ERRORS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// One payload on its way into the overlay.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending<'a> {
+    /// Who it is for.
+    pub destination: NodeId,
+    /// The conversation it belongs to.
+    pub flow: FlowId,
+    /// Whether it answers a frame that the destination sent with the same flow id.
+    pub is_reply: bool,
+    /// The bytes.
+    pub payload: &'a [u8],
+}
+
+/// Why a payload did not leave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// There is no way to the destination, or its next hop is down.
+    #[error("no route to {destination}: {reason}")]
+    NoRoute {
+        /// Who was to be reached.
+        destination: NodeId,
+        /// What is missing, in words.
+        reason: String,
+    },
+    /// It does not fit the first link.
+    #[error("{len} bytes do not fit: at most {max} go into one frame here")]
+    TooLarge {
+        /// Bytes of payload.
+        len: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
+    /// More waits to be sent than may wait.
+    #[error("the queue is full: {OUTBOUND_BYTES_MAX} bytes wait to be sent", OUTBOUND_BYTES_MAX = crate::OUTBOUND_BYTES_MAX)]
+    QueueFull,
+    /// The link session failed while sealing.
+    #[error("the link session failed while sealing")]
+    LinkFailed,
+}
+
+/// A neighbour, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeighbourView {
+    /// Who.
+    pub id: NodeId,
+    /// What people call it.
+    pub name: String,
+    /// Where its session is, if there is one.
+    pub address: Option<SocketAddr>,
+    /// Whether frames pass both ways.
+    pub is_usable: bool,
+    /// Why it was last lost or not reached.
+    pub last_error: Option<String>,
+}
+
+/// The core of a node. See the crate's words for the order of calls.
+pub struct Node {
+    us: NodeId,
+    config: NodeConfig,
+    boot_epoch: u32,
+    next_packet: u64,
+    neighbours: BTreeMap<NodeId, Neighbour>,
+    links: Links,
+    strangers: Strangers,
+    relay: Relay,
+    outbound: Outbound,
+    events: VecDeque<Event>,
+    counters: Counters,
+    error_bucket: TokenBucket,
+    chance: ChaCha8Rng,
+    plaintexts: Plaintexts,
+    frame: Vec<u8>,
+    admission: Admission,
+}
+
+impl Node {
+    /// Makes a node; `boot_epoch` must differ from that of every earlier boot, and `seed` must be
+    /// unpredictable on a real node. Dialling starts with the first [`Self::handle_timeout`].
+    #[must_use]
+    pub fn new(config: NodeConfig, seed: [u8; 32], boot_epoch: u32, now: Instant) -> Self {
+        let us = crate::node_id(&config.context.key_hash());
+        let neighbours: BTreeMap<_, _> = config
+            .neighbours
+            .iter()
+            .map(|neighbour| (neighbour.id, Neighbour::new(neighbour.clone(), now)))
+            .collect();
+        let admitted: Vec<_> = neighbours.keys().copied().collect();
+        let mut chance = ChaCha8Rng::from_seed(seed);
+        let mut cookie_seed = [0; 32];
+        chance.fill_bytes(&mut cookie_seed);
+        Self {
+            us,
+            relay: Relay::new(us, &config.routes),
+            strangers: Strangers::new(cookie_seed, now),
+            admission: Admission::Rule(Arc::new(move |key| {
+                admitted.binary_search(&crate::node_id(key)).is_ok()
+            })),
+            error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
+            config,
+            boot_epoch,
+            next_packet: 0,
+            neighbours,
+            links: Links::default(),
+            outbound: Outbound::default(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            chance,
+            plaintexts: Plaintexts::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    /// Takes in one datagram and says what became of it.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        self.counters.datagrams_received += 1;
+        if is_client_hello(datagram) {
+            return self.on_hello(from, datagram, now);
+        }
+        if self.links.get(&from).is_some() {
+            return self.on_link_datagram(from, datagram, now);
+        }
+        let verdict = match self.config.demux {
+            Demux::BySource => Verdict::Dropped(Lock::Demux),
+            Demux::EverySession => self.offer_to_every_session(datagram, now),
+        };
+        if verdict == Verdict::Dropped(Lock::Demux) {
+            self.counters.drop_datagram(DatagramDrop::NoSession);
+        }
+        verdict
+    }
+
+    /// Lets every timer that is due run: hellos, dialling, retransmission, deadlines.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for address in self.links.due(now) {
+            if let Some(link) = self.links.get_mut(&address) {
+                link.association.handle_timeout(now);
+            }
+            self.settle_link(address, now);
+        }
+        self.run_neighbour_timers(now);
+    }
+
+    /// Says close_notify to every neighbour and ends every session.
+    pub fn shutdown(&mut self, now: Instant) {
+        for address in self.links.addresses() {
+            if let Some(link) = self.links.get_mut(&address) {
+                link.association.close(now);
+            }
+            self.settle_link(address, now);
+        }
+    }
+
+    /// Takes the next batch of datagrams to send, until there is none.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.outbound.pop()
+    }
+
+    /// Takes a batch's buffer back, so that the next one need not allocate.
+    pub fn recycle(&mut self, bytes: Vec<u8>) {
+        self.outbound.recycle(bytes);
+    }
+
+    /// Takes the next event, until there is none.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Returns when [`Self::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
+        neighbours.into_iter().chain(self.links.poll_timeout()).min()
+    }
+
+    /// Returns our own id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.us
+    }
+
+    /// Returns what was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.counters.clone();
+        counters.records_discarded.add(&self.links.discards());
+        counters
+    }
+
+    /// Lists the neighbours as they stand, in order of their ids.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<NeighbourView> {
+        self.neighbours
+            .iter()
+            .map(|(id, neighbour)| NeighbourView {
+                id: *id,
+                name: neighbour.config.name.clone(),
+                address: neighbour.address(),
+                is_usable: neighbour.is_usable(),
+                last_error: neighbour.last_error.clone(),
+            })
+            .collect()
+    }
+
+    /// Returns the secrets of the live session with a neighbour, with which anyone can read it and
+    /// forge it.
+    #[must_use]
+    pub fn session_secrets(&self, neighbour: NodeId) -> Option<&SessionSecrets> {
+        self.link_of(neighbour)?.association.session()?.secrets()
+    }
+
+    /// Returns what the sessions with whoever is at this address discarded.
+    #[must_use]
+    pub fn discards_at(&self, address: SocketAddr) -> Option<DiscardCounts> {
+        self.links.get(&address).map(|link| link.association.discards())
+    }
+
+    fn link_of(&self, neighbour: NodeId) -> Option<&Link> {
+        let address = self.neighbours.get(&neighbour)?.address()?;
+        self.links.get(&address)
+    }
+
+    fn on_hello(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        let hello = match self.strangers.receive(from, datagram, now) {
+            Ok(Reception::Challenge(challenge)) => {
+                self.counters.hellos_challenged += 1;
+                self.outbound.push(from, &challenge);
+                return Verdict::Challenged;
+            }
+            Ok(Reception::Welcome(hello)) => hello,
+            Ok(Reception::Drop(reason)) => {
+                self.counters.drop_datagram(reason);
+                return Verdict::Dropped(Lock::Gate);
+            }
+            Err(error) => {
+                tracing::error!(%error, "A cookie could not be computed");
+                return Verdict::Dropped(Lock::Gate);
+            }
+        };
+        let made = if let Some(link) = self.links.get_mut(&from) {
+            link.association.handle_hello(&hello, now)
+        } else if self.links.half_open() >= HALF_OPEN_MAX {
+            self.counters.drop_datagram(DatagramDrop::HalfOpenFull);
+            return Verdict::Dropped(Lock::Gate);
+        } else {
+            let config = self.association_config(self.admission.clone(), Precedence::Theirs);
+            Association::accept(config, &hello, now).map(|association| {
+                self.links.insert(from, Link { association, dialled: None, peer: None });
+            })
+        };
+        if let Err(error) = made {
+            tracing::error!(%error, %from, "No session could be made for a hello");
+        }
+        self.settle_link(from, now);
+        Verdict::Accepted
+    }
+
+    fn on_link_datagram(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        let Some(link) = self.links.get_mut(&address) else {
+            return Verdict::Dropped(Lock::Demux);
+        };
+        // The arena leaves `self` while its frames are dealt with, and comes back with its memory.
+        let mut plaintexts = std::mem::take(&mut self.plaintexts);
+        plaintexts.clear();
+        let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
+        self.settle_link(address, now);
+        if let Some(peer) = self.links.get(&address).and_then(|link| link.peer) {
+            for index in 0..plaintexts.len() {
+                if let Some(frame) = plaintexts.get_mut(index) {
+                    self.on_frame(peer, frame, now);
+                }
+            }
+        }
+        self.plaintexts = plaintexts;
+        Verdict::of(outcome)
+    }
+
+    fn offer_to_every_session(&mut self, datagram: &[u8], now: Instant) -> Verdict {
+        let mut verdict = Verdict::Dropped(Lock::Demux);
+        for address in self.links.addresses() {
+            verdict = match (self.on_link_datagram(address, datagram, now), verdict) {
+                (Verdict::Accepted, _) => return Verdict::Accepted,
+                // A session that knows the number as its own says more than one that does not.
+                (_, Verdict::Dropped(Lock::Replay)) => verdict,
+                (other, _) => other,
+            };
+        }
+        verdict
+    }
+
+    fn association_config(&self, admission: Admission, precedence: Precedence) -> AssociationConfig {
+        let options = SessionOptions { mtu: self.config.mtu, admission, gate: self.config.gate };
+        AssociationConfig {
+            handshake_deadline: self.config.handshake_deadline,
+            ..AssociationConfig::new(self.config.context.clone(), options, precedence)
+        }
+    }
+
+    fn dial(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> Result<(), ErrorStack> {
+        let admission = Admission::Rule(Arc::new(move |key| crate::node_id(key) == id));
+        let config = self.association_config(admission, precedence(self.us, id));
+        let association = Association::dial(config, now)?;
+        self.links.insert(address, Link { association, dialled: Some(id), peer: None });
+        Ok(())
+    }
+}

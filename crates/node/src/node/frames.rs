@@ -1,0 +1,288 @@
+//! The part of a node that deals with frames: receives, relays, answers and sends them.
+
+use std::time::Instant;
+
+use peerbound_dtls::SendError as SessionSendError;
+use peerbound_wire::{
+    ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Kind, NodeId, PacketId, Ping,
+};
+
+use crate::counters::FrameDrop;
+use crate::event::{Event, FrameAction, FrameSeen};
+use crate::node::{Node, SendError, Sending};
+use crate::relay::Decision;
+
+/// Why a frame did not go into a link session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// It does not fit; so many bytes of frame would.
+    TooBig { frame_bytes_max: usize },
+    /// Anything else.
+    Dropped(FrameDrop),
+}
+
+impl Unsent {
+    fn reason(self) -> FrameDrop {
+        match self {
+            Self::TooBig { .. } => FrameDrop::TooBig,
+            Self::Dropped(reason) => reason,
+        }
+    }
+}
+
+impl Node {
+    /// Sends a payload into the overlay and returns the number of its frame.
+    ///
+    /// # Errors
+    /// Says why it did not leave. That it left does not say that it arrives.
+    pub fn send(&mut self, sending: Sending<'_>, now: Instant) -> Result<PacketId, SendError> {
+        let flags = if sending.is_reply { Flags::REPLY } else { Flags::default() };
+        let header =
+            Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
+        self.send_routed(header, sending.payload, now)
+    }
+
+    /// Asks a node to answer; its answer comes as [`Event::Pong`] with the same token.
+    ///
+    /// # Errors
+    /// The same as [`Self::send`].
+    pub fn ping(
+        &mut self,
+        destination: NodeId,
+        flow: FlowId,
+        token: u64,
+        now: Instant,
+    ) -> Result<PacketId, SendError> {
+        let mut payload = Vec::new();
+        Ping { token }.encode_into(&mut payload);
+        let header = Header { flow, ..Header::new(Kind::Ping, self.us, destination) };
+        self.send_routed(header, &payload, now)
+    }
+
+    /// Deals with one plaintext of a link session. It lies in `bytes` and may be changed there.
+    pub(super) fn on_frame(&mut self, from: NodeId, bytes: &mut [u8], now: Instant) {
+        self.counters.frames_received += 1;
+        let Ok(Frame { header, payload }) = Frame::decode(bytes) else {
+            self.counters.drop_frame(FrameDrop::BadFrame);
+            return;
+        };
+        if header.kind == Kind::Routing {
+            self.on_routing_frame(from, &header, payload, now);
+            return;
+        }
+        let neighbours = &self.neighbours;
+        let is_usable = |id: &NodeId| neighbours.get(id).is_some_and(|neighbour| neighbour.is_usable());
+        match self.relay.decide(&header, from, is_usable, now) {
+            Decision::Deliver => self.deliver(from, &header, payload, now),
+            Decision::Forward { next, header: onward } => {
+                let payload_bytes = payload.len();
+                let sent = self.seal_in_place(bytes, onward, next);
+                self.observe(
+                    &header,
+                    payload_bytes,
+                    Some(from),
+                    match sent {
+                        Ok(()) => FrameAction::Sent(next),
+                        Err(unsent) => FrameAction::Dropped(unsent.reason()),
+                    },
+                );
+                if let Err(unsent) = sent {
+                    self.counters.drop_frame(unsent.reason());
+                    self.report_unsent(unsent, &header, from, now);
+                }
+            }
+            Decision::Drop(reason) => {
+                self.counters.drop_frame(reason);
+                self.observe(&header, payload.len(), Some(from), FrameAction::Dropped(reason));
+            }
+            Decision::Refuse(reason, code) => {
+                self.counters.drop_frame(reason);
+                self.observe(&header, payload.len(), Some(from), FrameAction::Dropped(reason));
+                self.report(ErrorMessage { code, mtu: 0, offending: header }, from, now);
+            }
+        }
+    }
+
+    /// Gives a header our number for it.
+    pub(super) fn originate(&mut self, header: Header) -> Header {
+        let packet = PacketId(self.next_packet);
+        self.next_packet += 1;
+        self.counters.frames_originated += 1;
+        Header { boot_epoch: self.boot_epoch, packet, ..header }
+    }
+
+    /// Sends a frame of our own to a neighbour; one that cannot be sent is counted as dropped.
+    pub(super) fn send_frame(&mut self, header: Header, payload: &[u8], next: NodeId) -> Result<(), Unsent> {
+        let mut bytes = std::mem::take(&mut self.frame);
+        bytes.clear();
+        Frame { header, payload }.encode_into(&mut bytes);
+        let sent = self.seal_in_place(&mut bytes, header, next);
+        self.frame = bytes;
+        if header.kind != Kind::Routing {
+            self.observe(
+                &header,
+                payload.len(),
+                None,
+                match sent {
+                    Ok(()) => FrameAction::Sent(next),
+                    Err(unsent) => FrameAction::Dropped(unsent.reason()),
+                },
+            );
+        }
+        sent.inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
+    }
+
+    fn send_routed(&mut self, header: Header, payload: &[u8], now: Instant) -> Result<PacketId, SendError> {
+        let header = self.originate(header);
+        if header.destination == self.us {
+            self.deliver(self.us, &header, payload, now);
+            return Ok(header.packet);
+        }
+        let neighbours = &self.neighbours;
+        let is_usable = |id: &NodeId| neighbours.get(id).is_some_and(|neighbour| neighbour.is_usable());
+        let Some(next) = self.relay.next_hop(&header, is_usable, now) else {
+            self.counters.drop_frame(FrameDrop::NoRoute);
+            self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
+            return Err(self.explain_no_route(header.destination));
+        };
+        match self.send_frame(header, payload, next) {
+            Ok(()) => Ok(header.packet),
+            Err(Unsent::TooBig { frame_bytes_max }) => Err(SendError::TooLarge {
+                len: payload.len(),
+                max: frame_bytes_max.saturating_sub(HEADER_BYTES),
+            }),
+            Err(Unsent::Dropped(FrameDrop::QueueFull)) => Err(SendError::QueueFull),
+            Err(Unsent::Dropped(_)) => Err(SendError::LinkFailed),
+        }
+    }
+
+    fn explain_no_route(&self, destination: NodeId) -> SendError {
+        let via = self.config.routes.iter().find(|route| route.destination == destination);
+        let next = via.map_or(destination, |route| route.via);
+        let reason = match self.neighbours.get(&next) {
+            None => "it is no neighbour, and no route leads to it".to_owned(),
+            Some(neighbour) => {
+                let name = &neighbour.config.name;
+                let why = neighbour.last_error.as_deref().unwrap_or("its link is not established yet");
+                format!("neighbour \"{name}\" is down ({why})")
+            }
+        };
+        SendError::NoRoute { destination, reason }
+    }
+
+    /// Writes the header over the frame in `bytes`, seals it for `next` and batches the datagram.
+    fn seal_in_place(&mut self, bytes: &mut [u8], header: Header, next: NodeId) -> Result<(), Unsent> {
+        let address = self.neighbours.get(&next).and_then(|neighbour| neighbour.address());
+        let link = address.and_then(|address| Some((address, self.links.get_mut(&address)?)));
+        let Some((address, link)) = link else {
+            return Err(Unsent::Dropped(FrameDrop::NoRoute));
+        };
+        if !self.outbound.has_room() {
+            return Err(Unsent::Dropped(FrameDrop::QueueFull));
+        }
+        let frame_bytes_max =
+            link.association.session().and_then(|session| session.payload_bytes_max()).unwrap_or(0);
+        let path_mtu = header.path_mtu.min(u16::try_from(frame_bytes_max).unwrap_or(u16::MAX));
+        if (Header { path_mtu, ..header }).write_over(bytes).is_err() {
+            return Err(Unsent::Dropped(FrameDrop::BadFrame));
+        }
+        match link.association.send(bytes) {
+            Ok(()) => {
+                link.flush(address, &mut self.outbound);
+                self.counters.frames_sent += 1;
+                Ok(())
+            }
+            Err(SessionSendError::TooLarge { max, .. }) => Err(Unsent::TooBig { frame_bytes_max: max }),
+            Err(SessionSendError::NotEstablished | SessionSendError::Failed) => {
+                Err(Unsent::Dropped(FrameDrop::LinkFailed))
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
+        let event = match header.kind {
+            Kind::Data => Event::Delivered { header: *header, payload: payload.to_vec() },
+            Kind::Error => match ErrorMessage::decode(payload) {
+                Ok(message) => Event::Error { reporter: header.source, message },
+                Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
+            },
+            Kind::Ping => match Ping::decode(payload) {
+                Ok(_) if !header.flags.contains(Flags::REPLY) => {
+                    self.count_delivery(from, header, payload);
+                    return self.answer_ping(header, payload, now);
+                }
+                Ok(Ping { token }) => Event::Pong { from: header.source, token, header: *header },
+                Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
+            },
+            // Neither has a meaning before inner sessions and tracing exist.
+            Kind::InnerHandshake | Kind::Trace | Kind::Routing => {
+                return self.refuse_delivery(from, header, payload, FrameDrop::Unsupported);
+            }
+        };
+        self.count_delivery(from, header, payload);
+        self.events.push_back(event);
+    }
+
+    fn count_delivery(&mut self, from: NodeId, header: &Header, payload: &[u8]) {
+        self.counters.frames_delivered += 1;
+        self.observe(header, payload.len(), Some(from), FrameAction::Delivered);
+    }
+
+    fn refuse_delivery(&mut self, from: NodeId, header: &Header, payload: &[u8], reason: FrameDrop) {
+        self.counters.drop_frame(reason);
+        self.observe(header, payload.len(), Some(from), FrameAction::Dropped(reason));
+    }
+
+    fn answer_ping(&mut self, request: &Header, payload: &[u8], now: Instant) {
+        let answer = Header {
+            flow: request.flow,
+            flags: Flags::REPLY,
+            ..Header::new(Kind::Ping, self.us, request.source)
+        };
+        // An answer that cannot be sent is counted where it is dropped; the asker will miss it.
+        let _ = self.send_routed(answer, payload, now);
+    }
+
+    fn report_unsent(&mut self, unsent: Unsent, offending: &Header, from: NodeId, now: Instant) {
+        match unsent {
+            Unsent::TooBig { frame_bytes_max } => {
+                let mtu = u16::try_from(frame_bytes_max).unwrap_or(u16::MAX);
+                self.report(ErrorMessage { code: ErrorCode::TooBig, mtu, offending: *offending }, from, now);
+            }
+            // The link was there when the decision was made: as good as no route.
+            Unsent::Dropped(FrameDrop::NoRoute | FrameDrop::LinkFailed) => {
+                self.report(
+                    ErrorMessage { code: ErrorCode::NoRoute, mtu: 0, offending: *offending },
+                    from,
+                    now,
+                );
+            }
+            Unsent::Dropped(_) => {}
+        }
+    }
+
+    /// Tells the source of a frame that it went no further; the neighbour it came from leads there.
+    /// Never about an error or a routing frame, and not more often than the bucket allows.
+    fn report(&mut self, message: ErrorMessage, from: NodeId, now: Instant) {
+        let offending = &message.offending;
+        if matches!(offending.kind, Kind::Error | Kind::Routing) || !self.error_bucket.take(now) {
+            return;
+        }
+        let header = Header {
+            flow: offending.flow,
+            flags: Flags::REPLY,
+            ..Header::new(Kind::Error, self.us, offending.source)
+        };
+        let header = self.originate(header);
+        let mut payload = Vec::new();
+        message.encode_into(&mut payload);
+        let _ = self.send_frame(header, &payload, from);
+    }
+
+    fn observe(&mut self, header: &Header, payload_bytes: usize, from: Option<NodeId>, action: FrameAction) {
+        if self.config.observe_frames {
+            let from = from.filter(|from| *from != self.us);
+            self.events.push_back(Event::Frame(FrameSeen { header: *header, payload_bytes, from, action }));
+        }
+    }
+}

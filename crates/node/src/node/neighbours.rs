@@ -1,0 +1,237 @@
+//! The part of a node that watches its neighbours: who came, who is gone, whom to dial.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use peerbound_dtls::{AssociationEvent, CloseReason, DownReason, Peer};
+use peerbound_wire::{Header, Hello, Kind, NodeId, RoutingMessage};
+
+use crate::counters::FrameDrop;
+use crate::event::Event;
+use crate::links::Link;
+use crate::liveness::LinkState;
+use crate::neighbour::NeighbourState;
+use crate::node::Node;
+
+impl Node {
+    /// Draws the conclusions after any input to a link.
+    pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) {
+        while let Some(event) = self.links.get_mut(&address).and_then(|link| link.association.poll_event()) {
+            match event {
+                AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
+                AssociationEvent::Replaced(_) => {
+                    if let Some(id) = self.links.get(&address).and_then(|link| link.peer) {
+                        self.events.push_back(Event::NeighbourReplaced { id });
+                    }
+                }
+                AssociationEvent::CandidateFailed(reason) => {
+                    self.count_refusal(&reason);
+                    self.events.push_back(Event::StrangerFailed { address, reason });
+                }
+                AssociationEvent::Down(reason) => self.on_session_down(address, reason, now),
+            }
+        }
+        let Some(link) = self.links.get_mut(&address) else {
+            return;
+        };
+        link.flush(address, &mut self.outbound);
+        if link.association.is_over() {
+            self.remove_link(address);
+        }
+    }
+
+    /// Dials, sends hellos, and gives up what is silent.
+    pub(super) fn run_neighbour_timers(&mut self, now: Instant) {
+        let ids: Vec<_> = self.neighbours.keys().copied().collect();
+        for id in ids {
+            self.dial_if_due(id, now);
+            self.give_up_if_silent(id, now);
+            self.send_hello_if_due(id, now);
+        }
+    }
+
+    pub(super) fn on_routing_frame(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
+        if header.source != from || header.destination != self.us {
+            self.counters.drop_frame(FrameDrop::NotFromNeighbour);
+            return;
+        }
+        let Ok(RoutingMessage::Hello(hello)) = RoutingMessage::decode(payload) else {
+            self.counters.drop_frame(FrameDrop::BadFrame);
+            return;
+        };
+        self.counters.frames_delivered += 1;
+        let Some(neighbour) = self.neighbours.get_mut(&from) else {
+            return;
+        };
+        if let Some(liveness) = neighbour.liveness_mut() {
+            liveness.on_hello(hello, header.boot_epoch, now);
+        }
+        if neighbour.link_state(now) == Some(LinkState::Alive) {
+            self.announce(from);
+        }
+        self.send_hello_if_due(from, now);
+    }
+
+    fn announce(&mut self, id: NodeId) {
+        let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce()) else {
+            return;
+        };
+        let session = self.links.get(&address).and_then(|link| link.association.session());
+        if let Some((role, peer)) =
+            session.and_then(|session| Some((session.role(), session.peer()?.clone())))
+        {
+            tracing::info!(%id, %address, suite = peer.suite.name, "Neighbour up");
+            self.events.push_back(Event::NeighbourUp { id, address, role, peer });
+        }
+    }
+
+    fn on_session_up(&mut self, address: SocketAddr, peer: &Peer, now: Instant) {
+        let id = crate::node_id(&peer.key);
+        let us = self.us;
+        let Some(link) = self.links.get_mut(&address) else {
+            return;
+        };
+        link.peer = Some(id);
+        let new_client = link.client(us);
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return; // admission asked for a neighbour's key
+        };
+        let other = match neighbour.state {
+            NeighbourState::Away { .. } => None,
+            NeighbourState::Opening { address: other } => Some((other, None)),
+            NeighbourState::Up { address: other, .. } => {
+                Some((other, self.links.get(&other).and_then(|l| l.client(us))))
+            }
+        };
+        match other.filter(|(other, _)| *other != address) {
+            // Both dialled, from addresses that do not match: both ends keep the session whose
+            // client has the smaller id. From the same client, the newer one knows better.
+            Some((_, Some(old_client))) if new_client.is_some_and(|client| old_client < client) => {
+                self.close_link(address, now);
+                return;
+            }
+            Some((other, _)) => self.close_link(other, now),
+            None => {}
+        }
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.come_up(address, now);
+        }
+        self.send_hello_if_due(id, now);
+    }
+
+    fn on_session_down(&mut self, address: SocketAddr, reason: DownReason, now: Instant) {
+        self.count_refusal(&reason);
+        let Some(Link { association, dialled, peer }) = self.links.get(&address) else {
+            return;
+        };
+        let goes_on = !association.is_over();
+        let (dialled, peer) = (*dialled, *peer);
+        let neighbour = peer.or(dialled).and_then(|id| Some((id, self.neighbours.get_mut(&id)?)));
+        let Some((id, neighbour)) = neighbour else {
+            self.events.push_back(Event::StrangerFailed { address, reason });
+            return;
+        };
+        let was_up = match neighbour.state {
+            NeighbourState::Up { address: at, is_announced, .. } if at == address => is_announced,
+            NeighbourState::Opening { address: at } if at == address => false,
+            // It has a better session, or is dialled elsewhere.
+            NeighbourState::Up { .. } | NeighbourState::Opening { .. } | NeighbourState::Away { .. } => {
+                return;
+            }
+        };
+        neighbour.go_away(reason.to_string(), &mut self.chance, now);
+        if goes_on {
+            // A candidate was on its way when the session ended.
+            neighbour.state = NeighbourState::Opening { address };
+        }
+        if was_up {
+            tracing::info!(%id, %reason, "Neighbour down");
+            self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
+        } else {
+            tracing::info!(%id, %address, %reason, "Neighbour not reached");
+            self.events.push_back(Event::DialFailed { id, address, reason });
+        }
+        if goes_on && let Some(link) = self.links.get_mut(&address) {
+            link.peer = None;
+            link.dialled = Some(id);
+        }
+    }
+
+    fn dial_if_due(&mut self, id: NodeId, now: Instant) {
+        let Some(address) = self.neighbours.get(&id).and_then(|neighbour| neighbour.due_dial(now)) else {
+            return;
+        };
+        if self.links.get(&address).is_none()
+            && let Err(error) = self.dial(id, address, now)
+        {
+            tracing::error!(%error, %id, "No session could be made to dial with");
+            return;
+        }
+        // Where there is a link already, the neighbour is dialling us from there at this moment.
+        if let Some(link) = self.links.get_mut(&address) {
+            link.dialled.get_or_insert(id);
+        }
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.state = NeighbourState::Opening { address };
+        }
+        self.settle_link(address, now);
+    }
+
+    fn give_up_if_silent(&mut self, id: NodeId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return;
+        };
+        let (Some(LinkState::Dead(silence)), Some(address)) =
+            (neighbour.link_state(now), neighbour.address())
+        else {
+            return;
+        };
+        let was_announced = neighbour.is_usable();
+        neighbour.go_away(silence.reason().to_owned(), &mut self.chance, now);
+        self.close_link(address, now);
+        if was_announced {
+            tracing::info!(%id, reason = silence.reason(), "Neighbour down");
+            self.events.push_back(Event::NeighbourDown { id, reason: silence.reason().to_owned() });
+        }
+    }
+
+    fn send_hello_if_due(&mut self, id: NodeId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return;
+        };
+        let Some(hello) = neighbour.liveness_mut().and_then(|liveness| liveness.poll_hello(now)) else {
+            return;
+        };
+        let Hello { sequence, .. } = hello;
+        neighbour.note_hello(sequence);
+        let mut payload = Vec::new();
+        RoutingMessage::Hello(hello).encode_into(&mut payload);
+        let header = self.originate(Header::new(Kind::Routing, self.us, id));
+        // A hello that does not leave is one that is not echoed: liveness draws the conclusion.
+        let _ = self.send_frame(header, &payload, id);
+    }
+
+    /// Ends a link without telling the neighbour's state, which the caller has set.
+    fn close_link(&mut self, address: SocketAddr, now: Instant) {
+        if let Some(link) = self.links.get_mut(&address) {
+            link.association.close(now);
+            link.flush(address, &mut self.outbound);
+        }
+        self.remove_link(address);
+    }
+
+    fn remove_link(&mut self, address: SocketAddr) {
+        if let Some(link) = self.links.remove(&address) {
+            self.counters.records_discarded.add(&link.association.discards());
+        }
+    }
+
+    fn count_refusal(&mut self, reason: &DownReason) {
+        if let DownReason::Closed(CloseReason::Refused(_))
+        | DownReason::HandshakeTimeout { last: Some(CloseReason::Refused(_)), .. }
+        | DownReason::AnotherPeer { .. } = reason
+        {
+            self.counters.peers_refused += 1;
+        }
+    }
+}

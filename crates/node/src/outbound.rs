@@ -1,0 +1,148 @@
+//! Datagrams on their way out, batched by destination so that one system call can send many
+//! (UDP generic segmentation offload takes equal-sized segments to one destination).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// Segments in one batch: the kernel's limit for UDP GSO.
+pub const BATCH_SEGMENTS_MAX: usize = 64;
+
+/// Bytes in one batch: 65535 less the IP and UDP headers, rounded down.
+pub const BATCH_BYTES_MAX: usize = 65_000;
+
+/// Bytes that may wait to be sent. Owners drain after every input, so only a burst fills it.
+pub const OUTBOUND_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Buffers kept for the next batches: 32 x 64 KiB = 2 MiB.
+const POOL_MAX: usize = 32;
+
+/// Datagrams to one destination, side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where they go.
+    pub destination: SocketAddr,
+    /// The datagrams; all are `segment_bytes` long but the last, which may be shorter.
+    pub bytes: Vec<u8>,
+    /// The length of each but the last.
+    pub segment_bytes: usize,
+}
+
+impl Transmit {
+    /// Walks over the datagrams.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(self.segment_bytes.max(1))
+    }
+}
+
+/// The batches that wait, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    batches: VecDeque<Transmit>,
+    /// How many batches have left, so that positions can be named for good.
+    taken: u64,
+    /// The newest batch for a destination, by position, while it takes more.
+    open: BTreeMap<SocketAddr, u64>,
+    bytes: usize,
+    pool: Vec<Vec<u8>>,
+}
+
+impl Outbound {
+    /// Returns whether another datagram may wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < OUTBOUND_BYTES_MAX
+    }
+
+    /// Adds a datagram behind all others for the same destination.
+    pub(crate) fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        self.bytes += datagram.len();
+        if let Some(position) = self.open.get(&destination).copied() {
+            let index = usize::try_from(position.wrapping_sub(self.taken)).unwrap_or(usize::MAX);
+            if let Some(batch) = self.batches.get_mut(index)
+                && fits(batch, datagram)
+            {
+                batch.bytes.extend_from_slice(datagram);
+                if datagram.len() < batch.segment_bytes {
+                    self.open.remove(&destination);
+                }
+                return;
+            }
+        }
+        let mut bytes = self.pool.pop().unwrap_or_default();
+        bytes.extend_from_slice(datagram);
+        self.open.insert(destination, self.taken + self.batches.len() as u64);
+        self.batches.push_back(Transmit { destination, bytes, segment_bytes: datagram.len() });
+    }
+
+    /// Takes the oldest batch.
+    pub(crate) fn pop(&mut self) -> Option<Transmit> {
+        let batch = self.batches.pop_front()?;
+        if self.open.get(&batch.destination) == Some(&self.taken) {
+            self.open.remove(&batch.destination);
+        }
+        self.taken += 1;
+        self.bytes -= batch.bytes.len();
+        Some(batch)
+    }
+
+    /// Takes a batch's buffer back for the next one.
+    pub(crate) fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if self.pool.len() < POOL_MAX {
+            bytes.clear();
+            self.pool.push(bytes);
+        }
+    }
+}
+
+fn fits(batch: &Transmit, datagram: &[u8]) -> bool {
+    datagram.len() <= batch.segment_bytes
+        && batch.bytes.len() < batch.segment_bytes * BATCH_SEGMENTS_MAX
+        && batch.bytes.len() + datagram.len() <= BATCH_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn equal_datagrams_to_one_destination_share_a_batch_and_a_shorter_one_closes_it() {
+        let mut outbound = Outbound::default();
+        for (port, len) in [(1, 100), (2, 100), (1, 100), (1, 40), (1, 40), (2, 120)] {
+            outbound.push(to(port), &vec![0; len]);
+        }
+
+        let batches: Vec<_> = std::iter::from_fn(|| outbound.pop())
+            .map(|batch| (batch.destination.port(), batch.segment_bytes, batch.bytes.len()))
+            .collect();
+
+        assert_eq!(batches, [(1, 100, 240), (2, 100, 100), (1, 40, 40), (2, 120, 120)]);
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_than_the_kernel_takes() {
+        let mut outbound = Outbound::default();
+        (0..200).for_each(|_| outbound.push(to(1), &[0; 10]));
+        (0..100).for_each(|_| outbound.push(to(2), &[0; 1400]));
+
+        let batches: Vec<_> = std::iter::from_fn(|| outbound.pop()).collect();
+
+        assert!(batches.iter().all(|batch| batch.datagrams().count() <= BATCH_SEGMENTS_MAX));
+        assert!(batches.iter().all(|batch| batch.bytes.len() <= BATCH_BYTES_MAX));
+        assert_eq!(batches.iter().map(|batch| batch.bytes.len()).sum::<usize>(), 200 * 10 + 100 * 1400);
+    }
+
+    #[test]
+    fn a_batch_that_was_taken_takes_no_more() {
+        let mut outbound = Outbound::default();
+        outbound.push(to(1), &[1; 10]);
+        let first = outbound.pop();
+
+        outbound.push(to(1), &[2; 10]);
+
+        assert_eq!(first.map(|batch| batch.bytes), Some(vec![1; 10]));
+        assert_eq!(outbound.pop().map(|batch| batch.bytes), Some(vec![2; 10]));
+    }
+}

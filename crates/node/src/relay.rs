@@ -1,0 +1,208 @@
+//! Decides what becomes of a frame. Pure: no clock, no socket, no queue.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use peerbound_wire::{ErrorCode, Flags, Header, NodeId};
+
+use crate::config::StaticRoute;
+use crate::counters::FrameDrop;
+use crate::duplicates::Duplicates;
+use crate::return_paths::ReturnPaths;
+
+/// Routes, ways back, and the memory of frames seen.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    us: NodeId,
+    routes: BTreeMap<NodeId, NodeId>,
+    return_paths: ReturnPaths,
+    duplicates: Duplicates,
+}
+
+/// What is to be done with a frame that a neighbour sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is for us.
+    Deliver,
+    /// It goes on to this neighbour, with this header.
+    Forward { next: NodeId, header: Header },
+    /// It ends here, and nobody is told.
+    Drop(FrameDrop),
+    /// It ends here, and its source is told why.
+    Refuse(FrameDrop, ErrorCode),
+}
+
+impl Relay {
+    pub(crate) fn new(us: NodeId, routes: &[StaticRoute]) -> Self {
+        Self {
+            us,
+            routes: routes.iter().map(|route| (route.destination, route.via)).collect(),
+            return_paths: ReturnPaths::new(),
+            duplicates: Duplicates::new(),
+        }
+    }
+
+    /// Decides about a frame that came from the neighbour `from`. `is_usable` says which neighbours
+    /// carry frames at this moment.
+    pub(crate) fn decide(
+        &mut self,
+        header: &Header,
+        from: NodeId,
+        is_usable: impl Fn(&NodeId) -> bool,
+        now: Instant,
+    ) -> Decision {
+        // A frame of our own that comes back is one we have seen, too.
+        if header.source == self.us || !self.duplicates.is_first(header) {
+            return Decision::Drop(FrameDrop::Duplicate);
+        }
+        let is_reply = header.flags.contains(Flags::REPLY);
+        if header.destination == self.us {
+            if !is_reply {
+                self.return_paths.remember(header.source, header.flow, from, now);
+            }
+            return Decision::Deliver;
+        }
+        let Some(hop_limit) = header.hop_limit.next() else {
+            return Decision::Refuse(FrameDrop::HopLimit, ErrorCode::HopLimit);
+        };
+        let next = self.next_hop(header, is_usable, now).filter(|next| *next != from);
+        let Some(next) = next else {
+            return Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute);
+        };
+        if !is_reply {
+            self.return_paths.remember(header.source, header.flow, from, now);
+        }
+        Decision::Forward { next, header: Header { hop_limit, ..*header } }
+    }
+
+    /// Returns the neighbour to whom a frame with this header goes: a reply the way its request
+    /// came, anything else by its route. `None` when that neighbour is down: never a guess.
+    pub(crate) fn next_hop(
+        &self,
+        header: &Header,
+        is_usable: impl Fn(&NodeId) -> bool,
+        now: Instant,
+    ) -> Option<NodeId> {
+        let destination = header.destination;
+        if header.flags.contains(Flags::REPLY)
+            && let Some(back) = self.return_paths.lookup(destination, header.flow, now).filter(&is_usable)
+        {
+            return Some(back);
+        }
+        let via = self.routes.get(&destination).copied().unwrap_or(destination);
+        is_usable(&via).then_some(via)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerbound_wire::{FlowId, HopLimit, Kind, PacketId};
+
+    use super::*;
+
+    const A: NodeId = NodeId::new([0xa; 16]);
+    const B: NodeId = NodeId::new([0xb; 16]);
+    const C: NodeId = NodeId::new([0xc; 16]);
+    const D: NodeId = NodeId::new([0xd; 16]);
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    fn request(packet: u64) -> Header {
+        Header { flow: FlowId(7), packet: PacketId(packet), ..Header::new(Kind::Data, A, C) }
+    }
+
+    fn reply(packet: u64) -> Header {
+        Header {
+            flow: FlowId(7),
+            packet: PacketId(packet),
+            flags: Flags::REPLY,
+            ..Header::new(Kind::Data, C, A)
+        }
+    }
+
+    fn next_of(decision: Decision) -> Option<NodeId> {
+        match decision {
+            Decision::Forward { next, .. } => Some(next),
+            Decision::Deliver | Decision::Drop(_) | Decision::Refuse(..) => None,
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_back_the_way_its_request_came_although_the_route_says_otherwise() {
+        let mut relay = Relay::new(B, &[StaticRoute { destination: A, via: A }]);
+        // A's request reached B through D.
+        assert_eq!(next_of(relay.decide(&request(1), D, |_| true, now())), Some(C));
+
+        assert_eq!(next_of(relay.decide(&reply(1), C, |_| true, now())), Some(D));
+    }
+
+    #[test]
+    fn a_reply_takes_the_route_when_the_way_back_is_down_or_unknown() {
+        let mut relay = Relay::new(B, &[]);
+        relay.decide(&request(1), D, |_| true, now());
+
+        assert_eq!(next_of(relay.decide(&reply(1), C, |id| *id != D, now())), Some(A));
+        let other_flow = Header { flow: FlowId(8), ..reply(2) };
+        assert_eq!(next_of(relay.decide(&other_flow, C, |_| true, now())), Some(A));
+    }
+
+    #[test]
+    fn a_way_back_is_forgotten_in_time() {
+        let mut relay = Relay::new(B, &[]);
+        let start = now();
+        relay.decide(&request(1), D, |_| true, start);
+
+        let later = start + std::time::Duration::from_secs(121);
+
+        assert_eq!(next_of(relay.decide(&reply(1), C, |_| true, later)), Some(A));
+    }
+
+    #[test]
+    fn a_frame_whose_next_hop_is_down_is_refused_and_never_sent_elsewhere() {
+        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: D }]);
+
+        let decision = relay.decide(&request(1), A, |id| *id != D, now());
+
+        assert_eq!(decision, Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute));
+    }
+
+    #[test]
+    fn a_frame_is_not_sent_back_to_where_it_came_from() {
+        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: A }]);
+
+        let decision = relay.decide(&request(1), A, |_| true, now());
+
+        assert_eq!(decision, Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute));
+    }
+
+    #[test]
+    fn the_last_hop_is_refused_at_a_relay_and_delivered_at_the_destination() {
+        let mut at_relay = Relay::new(B, &[]);
+        let mut at_destination = Relay::new(C, &[]);
+        let last = Header { hop_limit: HopLimit(1), ..request(1) };
+
+        let relayed = at_relay.decide(&last, A, |_| true, now());
+        let delivered = at_destination.decide(&last, B, |_| true, now());
+
+        assert_eq!(relayed, Decision::Refuse(FrameDrop::HopLimit, ErrorCode::HopLimit));
+        assert_eq!(delivered, Decision::Deliver);
+    }
+
+    #[test]
+    fn the_same_frame_is_forwarded_once() {
+        let mut relay = Relay::new(B, &[]);
+
+        assert_eq!(next_of(relay.decide(&request(1), A, |_| true, now())), Some(C));
+        assert_eq!(relay.decide(&request(1), D, |_| true, now()), Decision::Drop(FrameDrop::Duplicate));
+    }
+
+    #[test]
+    fn our_own_frame_that_comes_back_is_dropped() {
+        let mut relay = Relay::new(A, &[]);
+
+        assert_eq!(relay.decide(&request(1), B, |_| true, now()), Decision::Drop(FrameDrop::Duplicate));
+    }
+}

@@ -1,0 +1,80 @@
+//! Where a datagram ended: the words that the whole project uses for it.
+
+use std::fmt;
+
+use peerbound_dtls::{Discard, Outcome};
+
+/// What held a datagram up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lock {
+    /// The socket's own filter: it never reached the node.
+    Kernel,
+    /// No session belongs to its source address (RFC 6347, 4.1.1).
+    Demux,
+    /// It is no record that the session could have received.
+    Gate,
+    /// Its record number was seen, or is too old (RFC 6347, 4.1.2.6).
+    Replay,
+    /// It does not verify under the session's keys (RFC 6347, 4.1.2.7).
+    RecordAuth,
+    /// The certificate is not that of someone we admit.
+    Identity,
+}
+
+impl Lock {
+    /// Returns the word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Demux => "demux",
+            Self::Gate => "gate",
+            Self::Replay => "replay",
+            Self::RecordAuth => "record-auth",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What became of one datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A session took it.
+    Accepted,
+    /// It is a ClientHello and was answered with a demand for a cookie; no state was made.
+    Challenged,
+    /// It was dropped at this lock.
+    Dropped(Lock),
+    /// It ended a session.
+    Killed,
+}
+
+impl Verdict {
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted => Self::Accepted,
+            Outcome::Killed => Self::Killed,
+            Outcome::NoSession => Self::Dropped(Lock::Demux),
+            Outcome::Discarded(Discard::Malformed(_) | Discard::WrongEpoch) => Self::Dropped(Lock::Gate),
+            Outcome::Discarded(Discard::Replay | Discard::TooOld) => Self::Dropped(Lock::Replay),
+            Outcome::Discarded(Discard::BadMac) => Self::Dropped(Lock::RecordAuth),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("accepted"),
+            Self::Challenged => f.write_str("challenged"),
+            Self::Dropped(lock) => write!(f, "dropped at {lock}"),
+            Self::Killed => f.write_str("session killed"),
+        }
+    }
+}

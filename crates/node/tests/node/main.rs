@@ -1,0 +1,5 @@
+//! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
+
+mod support;
+mod triangle;
+mod vclock;
