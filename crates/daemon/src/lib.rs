@@ -1,1 +1,17 @@
-//! x
+//! Runs a [`peerbound_node::Node`] on a real host: the clock, the socket, the thread that owns
+//! both, and the configuration file. It decides nothing about frames.
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
+
+mod clock;
+mod config;
+mod daemon;
+mod data_thread;
+mod socket;
+
+pub use clock::{now, unix_seconds};
+pub use config::{ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, RouteFile};
+pub use daemon::{
+    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, Status,
+};
+pub use socket::{BatchSocket, SocketCounters};

@@ -148,6 +148,16 @@ impl Identity {
         Ok(())
     }
 
+    /// Says whether `root` signed our certificate, or the last one of our chain.
+    #[must_use]
+    pub fn is_issued_by(&self, root: &X509Ref) -> bool {
+        let last = self.chain.last().unwrap_or(&self.certificate);
+        let verified = root.public_key().and_then(|key| last.verify(&key)).unwrap_or(false);
+        // A signature that does not verify leaves its reason in this thread's error queue.
+        drop(ErrorStack::get());
+        verified
+    }
+
     /// Returns the hash of the public key.
     #[must_use]
     pub fn key_hash(&self) -> KeyHash {

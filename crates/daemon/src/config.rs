@@ -1,0 +1,10 @@
+//! The configuration in two stages: the file as it is typed, and what it means once every name,
+//! file and certificate in it was found to be good.
+
+mod error;
+mod file;
+mod valid;
+
+pub use error::ConfigError;
+pub use file::{ConfigFile, NeighbourFile, NodeFile, RouteFile};
+pub use valid::DaemonConfig;

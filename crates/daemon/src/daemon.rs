@@ -1,0 +1,279 @@
+//! A running node and the handle to it: start, commands, events, shutdown by a deadline.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use mio::Waker;
+use peerbound_node::{Counters, Event, NeighbourView, Node, SendError};
+use peerbound_wire::{FlowId, NodeId, PacketId};
+
+use crate::clock;
+use crate::config::DaemonConfig;
+use crate::data_thread::DataThread;
+use crate::socket::{BatchSocket, SocketCounters};
+
+/// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
+pub const COMMANDS_MAX: usize = 1024;
+
+/// Events that may wait for their taker: 4096 payloads of 1400 bytes are 5.7 MB.
+pub const EVENTS_MAX: usize = 4096;
+
+/// How long a command may wait for its answer: the data thread answers within a turn.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a daemon is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Send {
+        destination: NodeId,
+        flow: FlowId,
+        is_reply: bool,
+        payload: Vec<u8>,
+        outcome: Option<Sender<Result<PacketId, SendError>>>,
+    },
+    Ping {
+        destination: NodeId,
+        flow: FlowId,
+        token: u64,
+        outcome: Sender<Result<PacketId, SendError>>,
+    },
+    Status {
+        outcome: Sender<Status>,
+    },
+    Stop,
+}
+
+/// Names for ids, as the configuration gives them.
+pub type Nodes = BTreeMap<NodeId, String>;
+
+/// A node as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Who we are.
+    pub id: NodeId,
+    /// Those we keep sessions with.
+    pub neighbours: Vec<NeighbourView>,
+    /// What the node counted.
+    pub counters: Counters,
+    /// What the socket counted.
+    pub socket: SocketCounters,
+    /// Events that found their queue full.
+    pub events_dropped: u64,
+}
+
+/// What a node left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The node at its end.
+    pub status: Status,
+}
+
+/// Why a daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The socket could not be bound.
+    #[error("{address} cannot be bound: {source}; {fix}")]
+    Bind {
+        /// The address from the configuration.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: std::io::Error,
+        /// What to do about it.
+        fix: &'static str,
+    },
+    /// The poller or the thread could not be made.
+    #[error("the data thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The machine gave no randomness.
+    #[error("the machine gives no randomness: {0}")]
+    Chance(#[source] getrandom::Error),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The node refused it.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// As many commands wait as may wait.
+    #[error("the node is busy: {COMMANDS_MAX} commands wait already")]
+    Busy,
+    /// The data thread is gone or does not answer.
+    #[error("the node does not answer any more")]
+    Gone,
+}
+
+/// The data thread did not stop in time; it is left to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the data thread did not stop within {0:?}")]
+pub struct ShutdownError(pub Duration);
+
+/// A running node. Dropping it stops the node as [`Self::shutdown`] does, and waits as long.
+pub struct Daemon {
+    id: NodeId,
+    address: SocketAddr,
+    names: Arc<Nodes>,
+    commands: Sender<Command>,
+    events: Receiver<Event>,
+    finished: Receiver<Report>,
+    waker: Arc<Waker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Binds the socket and starts the data thread.
+    ///
+    /// # Errors
+    /// Says what the machine refused.
+    pub fn start(config: DaemonConfig) -> Result<Self, StartError> {
+        let DaemonConfig { node, listen, names } = config;
+        let bind_error =
+            |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
+        let socket = BatchSocket::bind(listen).map_err(bind_error)?;
+        let address = socket.local_address().map_err(bind_error)?;
+        let seed = clock::seed().map_err(StartError::Chance)?;
+        let node = Node::new(node, seed, clock::boot_epoch(), clock::now());
+        let id = node.id();
+        let (commands, commands_in) = bounded(COMMANDS_MAX);
+        let (events_out, events) = bounded(EVENTS_MAX);
+        let (finished_out, finished) = bounded(1);
+        let (data, waker) =
+            DataThread::new(node, socket, commands_in, events_out).map_err(StartError::Thread)?;
+        let thread = std::thread::Builder::new()
+            .name(format!("data-{}", id.short()))
+            .spawn(move || {
+                let _ = finished_out.send(data.run());
+            })
+            .map_err(StartError::Thread)?;
+        Ok(Self {
+            id,
+            address,
+            names: Arc::new(names),
+            commands,
+            events,
+            finished,
+            waker,
+            thread: Some(thread),
+        })
+    }
+
+    /// Returns our id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Returns the address the node listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns what people call a node: its name from the configuration, else its short id.
+    #[must_use]
+    pub fn name_of(&self, id: &NodeId) -> String {
+        self.names.get(id).cloned().unwrap_or_else(|| id.short())
+    }
+
+    /// Returns the queue of what happens. Take from it, or events are dropped and counted.
+    #[must_use]
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Sends a payload and waits until it has left or was refused.
+    ///
+    /// # Errors
+    /// Says why it did not leave.
+    pub fn send(
+        &self,
+        destination: NodeId,
+        flow: FlowId,
+        is_reply: bool,
+        payload: Vec<u8>,
+    ) -> Result<PacketId, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Send { destination, flow, is_reply, payload, outcome: Some(outcome) })?;
+        Ok(self.wait(&answer)??)
+    }
+
+    /// Asks a node to answer and waits until the question has left; the answer is an event.
+    ///
+    /// # Errors
+    /// Says why it did not leave.
+    pub fn ping(&self, destination: NodeId, flow: FlowId, token: u64) -> Result<PacketId, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Ping { destination, flow, token, outcome })?;
+        Ok(self.wait(&answer)??)
+    }
+
+    /// Returns the node as it stands.
+    ///
+    /// # Errors
+    /// When the data thread is gone.
+    pub fn status(&self) -> Result<Status, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Status { outcome })?;
+        self.wait(&answer)
+    }
+
+    /// Says farewell to all neighbours and stops the data thread.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] when it has not stopped by the deadline.
+    pub fn shutdown(mut self, deadline: Duration) -> Result<Report, ShutdownError> {
+        self.stop(deadline)
+    }
+
+    fn stop(&mut self, deadline: Duration) -> Result<Report, ShutdownError> {
+        // A full queue has a reader that is awake; it finds this command or, later, no sender.
+        let _ = self.commands.send_timeout(Command::Stop, deadline);
+        let _ = self.waker.wake();
+        let report = match self.finished.recv_timeout(deadline) {
+            Ok(report) => report,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Err(ShutdownError(deadline));
+            }
+        };
+        if let Some(thread) = self.thread.take() {
+            // It has sent its last word: what is left is its return.
+            let _ = thread.join();
+        }
+        Ok(report)
+    }
+
+    fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => CommandError::Busy,
+            TrySendError::Disconnected(_) => CommandError::Gone,
+        })?;
+        self.waker.wake().map_err(|_| CommandError::Gone)
+    }
+
+    fn wait<T>(&self, answer: &Receiver<T>) -> Result<T, CommandError> {
+        answer.recv_timeout(ANSWER_DEADLINE).map_err(|_| CommandError::Gone)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.thread.is_some()
+            && let Err(error) = self.stop(ANSWER_DEADLINE)
+        {
+            tracing::warn!(%error, "A node was left running");
+        }
+    }
+}
+
+fn fix_for(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "stop the program that uses the port, or choose another in `listen`",
+        std::io::ErrorKind::AddrNotAvailable => "choose an address of this host in `listen`",
+        std::io::ErrorKind::PermissionDenied => "choose a port above 1023 in `listen`",
+        _ => "choose another address in `listen`",
+    }
+}

@@ -1,0 +1,200 @@
+//! The thread that owns a socket and a node, and runs each datagram to completion: receive a batch,
+//! open, decide, seal, send a batch.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mio::{Events, Interest, Poll, Token, Waker};
+use peerbound_node::{Event, Node, Transmit};
+use tracing::warn;
+
+use crate::clock;
+use crate::daemon::{Command, Report, Status};
+use crate::socket::BatchSocket;
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+
+/// Batches received in one turn, so that timers and commands stay prompt under load:
+/// 8 batches x 32 buffers, at the most some milliseconds of work.
+const RECEIVE_BATCHES_PER_TURN: usize = 8;
+
+/// Commands carried out in one turn.
+const COMMANDS_PER_TURN: usize = 256;
+
+/// How long farewells may wait for room in the kernel's buffer.
+const FAREWELL_TURNS: usize = 10;
+const FAREWELL_WAIT: Duration = Duration::from_millis(10);
+
+/// Everything the data thread owns.
+pub(crate) struct DataThread {
+    pub(crate) node: Node,
+    pub(crate) socket: BatchSocket,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) events: Sender<Event>,
+    poll: Poll,
+    /// A batch that found the kernel's buffer full, and how much of it is sent.
+    blocked: Option<(Transmit, usize)>,
+    events_dropped: u64,
+}
+
+enum Turn {
+    Go,
+    Stop,
+}
+
+impl DataThread {
+    pub(crate) fn new(
+        node: Node,
+        mut socket: BatchSocket,
+        commands: Receiver<Command>,
+        events: Sender<Event>,
+    ) -> io::Result<(Self, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let thread = Self { node, socket, commands, events, poll, blocked: None, events_dropped: 0 };
+        Ok((thread, waker))
+    }
+
+    /// Runs until it is told to stop, or until nobody is left to tell it.
+    pub(crate) fn run(mut self) -> Report {
+        let mut ready = Events::with_capacity(8);
+        let mut is_readable = true;
+        loop {
+            is_readable = is_readable && self.receive();
+            self.run_timers();
+            if matches!(self.carry_out_commands(), Turn::Stop) {
+                return self.stop();
+            }
+            self.flush();
+            let wait = if is_readable || !self.commands.is_empty() {
+                Some(Duration::ZERO)
+            } else {
+                self.time_left()
+            };
+            if let Err(error) = self.poll.poll(&mut ready, wait)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                warn!(%error, "The poller failed; the node stops");
+                return self.stop();
+            }
+            is_readable |= ready.iter().any(|event| event.token() == SOCKET && event.is_readable());
+        }
+    }
+
+    /// Receives some batches; returns whether more may wait.
+    fn receive(&mut self) -> bool {
+        for _ in 0..RECEIVE_BATCHES_PER_TURN {
+            let node = &mut self.node;
+            let received = self.socket.receive(|from, datagram| {
+                node.handle_datagram(from, datagram, clock::now());
+            });
+            // What came in goes out before more is taken in.
+            self.flush();
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    // As ECONNREFUSED, left behind by an earlier datagram to someone else.
+                    tracing::debug!(%error, "The kernel reported an error on the socket");
+                }
+            }
+        }
+        true
+    }
+
+    fn run_timers(&mut self) {
+        let now = clock::now();
+        if self.node.poll_timeout().is_some_and(|at| at <= now) {
+            self.node.handle_timeout(now);
+        }
+    }
+
+    fn carry_out_commands(&mut self) -> Turn {
+        for _ in 0..COMMANDS_PER_TURN {
+            let now = clock::now();
+            match self.commands.try_recv() {
+                Ok(Command::Send { destination, flow, is_reply, payload, outcome }) => {
+                    let sending = peerbound_node::Sending { destination, flow, is_reply, payload: &payload };
+                    let sent = self.node.send(sending, now);
+                    if let Some(outcome) = outcome {
+                        // The asker may have given up; that changes nothing here.
+                        let _ = outcome.try_send(sent);
+                    }
+                }
+                Ok(Command::Ping { destination, flow, token, outcome }) => {
+                    let _ = outcome.try_send(self.node.ping(destination, flow, token, now));
+                }
+                Ok(Command::Status { outcome }) => {
+                    let _ = outcome.try_send(self.status());
+                }
+                Ok(Command::Stop) => return Turn::Stop,
+                Err(crossbeam_channel::TryRecvError::Disconnected) => return Turn::Stop,
+                Err(crossbeam_channel::TryRecvError::Empty) => break,
+            }
+        }
+        Turn::Go
+    }
+
+    /// Sends what waits and tells what happened.
+    fn flush(&mut self) {
+        self.send_waiting();
+        while let Some(event) = self.node.poll_event() {
+            match self.events.try_send(event) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.events_dropped += 1;
+                    tracing::debug!(?event, "Nobody takes the events; this one is dropped");
+                }
+            }
+        }
+    }
+
+    fn send_waiting(&mut self) {
+        loop {
+            let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.node.poll_transmit()?, 0)))
+            else {
+                return;
+            };
+            match self.socket.send(&batch, sent) {
+                Ok(()) => self.node.recycle(batch.bytes),
+                Err(blocked) => {
+                    // The poller reports when there is room; until then the node's queue holds the rest.
+                    self.blocked = Some((batch, blocked.sent));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.node.poll_timeout().map(|at| at.saturating_duration_since(clock::now()))
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            id: self.node.id(),
+            neighbours: self.node.neighbours(),
+            counters: self.node.counters(),
+            socket: self.socket.counters(),
+            events_dropped: self.events_dropped,
+        }
+    }
+
+    fn stop(mut self) -> Report {
+        self.node.shutdown(clock::now());
+        self.flush();
+        let mut ready = Events::with_capacity(8);
+        for _ in 0..FAREWELL_TURNS {
+            if self.blocked.is_none() {
+                break;
+            }
+            let _ = self.poll.poll(&mut ready, Some(FAREWELL_WAIT));
+            self.flush();
+        }
+        Report { status: self.status() }
+    }
+}

@@ -1,0 +1,147 @@
+//! One UDP socket that receives and sends in batches: GRO on the way in, GSO on the way out.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+use peerbound_node::Transmit;
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+
+/// Bytes of one receive buffer. With GRO the kernel puts up to 64 KiB side by side, and loses what
+/// does not fit without a word.
+const RECEIVE_BYTES: usize = 65_536;
+
+/// Bytes asked of the kernel for what waits on either side: 32 full GSO batches.
+const KERNEL_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// What the socket itself had to drop or give up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SocketCounters {
+    /// Batches received by one call each.
+    pub receive_calls: u64,
+    /// Batches sent by one call each.
+    pub send_calls: u64,
+    /// Datagrams from port 0. They cannot be answered, and an attempt would switch GSO off.
+    pub from_port_zero: u64,
+    /// Batches that the kernel refused to send.
+    pub send_errors: u64,
+}
+
+/// A socket with its buffers.
+pub struct BatchSocket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    buffers: Vec<u8>,
+    counters: SocketCounters,
+}
+
+impl BatchSocket {
+    /// Binds a socket.
+    ///
+    /// # Errors
+    /// Those of bind(2): the port is in use, the address is not this host's.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::bind(address)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Less than asked for is normal (net.core.rmem_max) and no reason to stop.
+        let _ = state.set_receive_buffer(&socket);
+        Ok(Self {
+            socket,
+            state,
+            buffers: vec![0; RECEIVE_BYTES * BATCH_SIZE],
+            counters: SocketCounters::default(),
+        })
+    }
+
+    /// Returns the address the socket is bound to.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Returns what was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> SocketCounters {
+        self.counters
+    }
+
+    /// Receives one batch and hands every datagram of it to `take`, in order of arrival.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing waits; others are the kernel's.
+    pub fn receive(&mut self, mut take: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut chunks = self.buffers.chunks_mut(RECEIVE_BYTES);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        let count = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)?;
+        self.counters.receive_calls += 1;
+        for (meta, buffer) in metas.iter().zip(&slices).take(count) {
+            if meta.addr.port() == 0 {
+                self.counters.from_port_zero += 1;
+                continue;
+            }
+            let received = &buffer[..meta.len.min(buffer.len())];
+            if received.is_empty() {
+                take(meta.addr, received);
+            }
+            received.chunks(meta.stride.max(1)).for_each(|datagram| take(meta.addr, datagram));
+        }
+        Ok(())
+    }
+
+    /// Sends a batch by as few calls as the kernel allows. A batch the kernel refuses is counted
+    /// and dropped, as a network would.
+    ///
+    /// # Errors
+    /// `WouldBlock` with the number of bytes already sent, when the kernel's buffer is full.
+    pub fn send(&mut self, batch: &Transmit, from_byte: usize) -> Result<(), Blocked> {
+        let per_call = batch.segment_bytes * self.state.max_gso_segments().max(1);
+        let mut sent = from_byte;
+        while sent < batch.bytes.len() {
+            let end = batch.bytes.len().min(sent + per_call);
+            let contents = &batch.bytes[sent..end];
+            let transmit = quinn_udp::Transmit {
+                destination: batch.destination,
+                ecn: None,
+                contents,
+                segment_size: (contents.len() > batch.segment_bytes).then_some(batch.segment_bytes),
+                src_ip: None,
+            };
+            match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+                Ok(()) => self.counters.send_calls += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Blocked { sent }),
+                Err(error) => {
+                    self.counters.send_errors += 1;
+                    tracing::debug!(%error, destination = %batch.destination, "The kernel refused to send");
+                }
+            }
+            sent = end;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn source(&mut self) -> &mut UdpSocket {
+        &mut self.socket
+    }
+}
+
+/// Says that the kernel's buffer was full after so many bytes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocked {
+    /// Bytes of the batch that are on their way.
+    pub sent: usize,
+}
+
+trait BufferSizes {
+    fn set_receive_buffer(&self, socket: &UdpSocket) -> io::Result<()>;
+}
+
+impl BufferSizes for UdpSocketState {
+    fn set_receive_buffer(&self, socket: &UdpSocket) -> io::Result<()> {
+        self.set_recv_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)?;
+        self.set_send_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)
+    }
+}

@@ -1,0 +1,5 @@
+//! Daemons on loopback, with real sockets and threads: one module per hazard.
+
+mod relaying;
+mod shutdown;
+mod support;

@@ -1,0 +1,104 @@
+//! Three daemons on free loopback ports, and the waiting for what they do.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use peerbound_daemon::{Daemon, DaemonConfig};
+use peerbound_dtls::{Authority, Context, ContextConfig, Validity};
+use peerbound_node::{Event, NeighbourConfig, NodeConfig, StaticRoute, node_id};
+use peerbound_wire::NodeId;
+
+/// Generous: shared machines stall.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Members {
+    pub(crate) ids: Vec<NodeId>,
+    contexts: Vec<Context>,
+}
+
+impl Members {
+    pub(crate) fn new(names: &[&str]) -> Self {
+        let validity = Validity::days(peerbound_daemon::unix_seconds(), 1);
+        let authority = Authority::generate("test root", validity).unwrap();
+        let contexts: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let identity = authority.issue(name, validity).unwrap();
+                Context::new(ContextConfig::new(identity, vec![authority.to_root()])).unwrap()
+            })
+            .collect();
+        let ids = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
+        Self { ids, contexts }
+    }
+
+    pub(crate) fn start(
+        &self,
+        index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+    ) -> Daemon {
+        let neighbours = neighbours.iter().map(|(index, address)| NeighbourConfig {
+            id: self.ids[*index],
+            name: format!("node{index}"),
+            address: *address,
+        });
+        let routes =
+            routes.iter().map(|(to, via)| StaticRoute { destination: self.ids[*to], via: self.ids[*via] });
+        let node = NodeConfig {
+            neighbours: neighbours.collect(),
+            routes: routes.collect(),
+            ..NodeConfig::new(self.contexts[index].clone())
+        };
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Daemon::start(DaemonConfig { node, listen, names: Default::default() }).unwrap()
+    }
+
+    /// A node alone, on a given address.
+    pub(crate) fn config(&self, index: usize, listen: SocketAddr) -> DaemonConfig {
+        DaemonConfig {
+            node: NodeConfig::new(self.contexts[index].clone()),
+            listen,
+            names: Default::default(),
+        }
+    }
+
+    /// A–B–C in a row, up and running.
+    pub(crate) fn chain(&self) -> [Daemon; 3] {
+        let b = self.start(1, &[(0, None), (2, None)], &[]);
+        let a = self.start(0, &[(1, Some(b.address()))], &[(2, 1)]);
+        let c = self.start(2, &[(1, Some(b.address()))], &[(0, 1)]);
+        for daemon in [&a, &b, &c] {
+            wait_until("all neighbours are up", || {
+                daemon.status().unwrap().neighbours.iter().all(|neighbour| neighbour.is_usable)
+            });
+        }
+        [a, b, c]
+    }
+}
+
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "within {DEADLINE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Takes events until one fits.
+pub(crate) fn wait_for<T>(daemon: &Daemon, what: &str, fits: impl Fn(Event) -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let event =
+            daemon.events().recv_deadline(end).unwrap_or_else(|_| panic!("within {DEADLINE:?}: {what}"));
+        if let Some(found) = fits(event) {
+            return found;
+        }
+    }
+}
+
+pub(crate) fn delivery(event: Event) -> Option<(peerbound_wire::Header, Vec<u8>)> {
+    match event {
+        Event::Delivered { header, payload } => Some((header, payload)),
+        _ => None,
+    }
+}
