@@ -1,3 +1,71 @@
-//! The command line of peerbound.
+//! The command line of peerbound. Exit codes: 0 fine, 1 the thing asked for did not hold, 2 the
+//! request was wrong.
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
-fn main() {}
+mod check;
+mod demo;
+mod keep;
+mod listen;
+mod narrative;
+mod outcome;
+mod output;
+mod pki;
+mod run;
+mod running;
+mod send;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::outcome::Outcome;
+
+/// Peers bound by DTLS, and an overlay that lives with it.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show on loopback what works, what does not, and at which lock: three nodes, one wrong arrow.
+    Demo(demo::DemoArguments),
+    /// Make an authority and the certificates of nodes.
+    #[command(subcommand)]
+    Pki(pki::PkiCommand),
+    /// Run a node until it is told to stop.
+    Run(run::RunArguments),
+    /// Read a node's configuration and say what is wrong with it.
+    Check(check::CheckArguments),
+    /// Run a node and send it lines from standard input to another one.
+    Send(send::SendArguments),
+    /// Run a node and print what arrives.
+    Listen(listen::ListenArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("PEERBOUND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let output = output::Output::new(arguments.json);
+    let outcome = match arguments.command {
+        Command::Demo(arguments) => demo::demo(&arguments, &output),
+        Command::Pki(command) => pki::pki(&command, &output),
+        Command::Run(arguments) => run::run(&arguments, &output),
+        Command::Check(arguments) => check::check(&arguments, &output),
+        Command::Send(arguments) => send::send(&arguments, &output),
+        Command::Listen(arguments) => listen::listen(&arguments, &output),
+    };
+    match outcome {
+        Ok(Outcome::Held) => ExitCode::SUCCESS,
+        Ok(Outcome::DidNotHold) => ExitCode::from(1),
+        Err(failure) => failure.report(),
+    }
+}

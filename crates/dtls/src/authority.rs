@@ -7,6 +7,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
@@ -15,6 +16,9 @@ use openssl::x509::extension::{
 use openssl::x509::{X509, X509Builder, X509Name, X509Ref};
 
 use crate::identity::{Identity, IdentityError, read_certificates};
+
+/// The least that OpenSSL's default security level takes.
+const RSA_BITS: u32 = 2048;
 
 /// From when to when a certificate is valid, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,18 @@ impl Authority {
     /// # Errors
     /// When OpenSSL refuses, as for a name longer than 64 characters.
     pub fn issue(&self, name: &str, validity: Validity) -> Result<Identity, IdentityError> {
-        let key = p256_key()?;
+        self.certify(name, validity, p256_key()?)
+    }
+
+    /// Issues a certificate with a fresh RSA key of 2048 bits, as the suites of the old note need it.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses, as for a name longer than 64 characters.
+    pub fn issue_rsa(&self, name: &str, validity: Validity) -> Result<Identity, IdentityError> {
+        self.certify(name, validity, PKey::from_rsa(Rsa::generate(RSA_BITS)?)?)
+    }
+
+    fn certify(&self, name: &str, validity: Validity, key: PKey<Private>) -> Result<Identity, IdentityError> {
         let subject = common_name(name)?;
         let mut builder = start(&subject, self.certificate.subject_name(), &key, validity)?;
         builder.append_extension(BasicConstraints::new().critical().build()?)?;

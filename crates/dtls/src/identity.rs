@@ -7,7 +7,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::{MessageDigest, hash};
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::x509::{X509, X509Ref};
+use openssl::x509::{X509, X509NameRef, X509Ref};
 
 /// SHA-256 over a certificate's SubjectPublicKeyInfo: the name of a key, whoever certifies it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +36,17 @@ impl fmt::Debug for KeyHash {
 /// Returns the common name of a certificate, for people to read; it proves nothing.
 #[must_use]
 pub fn common_name(certificate: &X509Ref) -> String {
-    certificate
-        .subject_name()
-        .entries_by_nid(Nid::COMMONNAME)
+    common_name_in(certificate.subject_name())
+}
+
+/// Returns the common name of whoever issued a certificate, for people to read.
+#[must_use]
+pub fn issuer_name(certificate: &X509Ref) -> String {
+    common_name_in(certificate.issuer_name())
+}
+
+fn common_name_in(name: &X509NameRef) -> String {
+    name.entries_by_nid(Nid::COMMONNAME)
         .next()
         .and_then(|entry| entry.data().to_string().ok())
         .unwrap_or_else(|| "(no name)".to_owned())

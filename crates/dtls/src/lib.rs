@@ -39,7 +39,7 @@ pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
 pub use ffi::openssl_version;
 pub use gate::GateMode;
 pub use hello::is_client_hello;
-pub use identity::{Identity, IdentityError, KeyHash, common_name, read_certificates};
+pub use identity::{Identity, IdentityError, KeyHash, common_name, issuer_name, read_certificates};
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
 pub use oracle::{KeyOracle, Sealed};
 pub use plaintexts::Plaintexts;

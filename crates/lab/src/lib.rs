@@ -1,1 +1,20 @@
-//! x
+//! Experiments on the peer-binding of DTLS. What is reported was observed in the run that reports
+//! it: by counters, by the key oracle, by the error of a socket; never by the script.
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
+
+mod cast;
+mod demo;
+mod ladder;
+mod relay_run;
+mod report;
+mod rig;
+mod rungs;
+mod tape;
+
+pub use cast::{Cast, CastError};
+pub use demo::{Demo, run_demo};
+pub use ladder::LabError;
+pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
+pub use rig::RigError;
+pub use tape::{Tape, Taped};

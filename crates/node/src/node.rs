@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use peerbound_dtls::{
-    Admission, Association, AssociationConfig, DiscardCounts, ErrorStack, Plaintexts, Precedence,
+    Admission, Association, AssociationConfig, DiscardCounts, ErrorStack, Plaintexts, Precedence, Role,
     SessionOptions, SessionSecrets, is_client_hello,
 };
 use peerbound_wire::{FlowId, NodeId};
@@ -239,6 +239,12 @@ impl Node {
     #[must_use]
     pub fn session_secrets(&self, neighbour: NodeId) -> Option<&SessionSecrets> {
         self.link_of(neighbour)?.association.session()?.secrets()
+    }
+
+    /// Returns which side of the live session with a neighbour we are.
+    #[must_use]
+    pub fn session_role(&self, neighbour: NodeId) -> Option<Role> {
+        Some(self.link_of(neighbour)?.association.session()?.role())
     }
 
     /// Returns what the sessions with whoever is at this address discarded.

@@ -1,0 +1,26 @@
+//! What a demonstration leaves behind when it is asked to: certificates, key log, report.
+
+use std::fs;
+use std::path::Path;
+
+use peerbound_lab::Demo;
+
+use crate::outcome::Failure;
+use crate::pki::{Secrecy, about, write_new};
+
+/// Writes everything into a folder; no file there is replaced.
+pub(crate) fn keep(demo: &Demo, dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|error| about(dir, "cannot be made", error))?;
+    let root = demo.cast.authority().certificate_to_pem().map_err(Failure::world)?;
+    write_new(&dir.join("ca.pem"), &root, Secrecy::Public)?;
+    for identity in demo.cast.identities() {
+        let name = identity.name();
+        let (certificate, key) = (identity.certificates_to_pem(), identity.key_to_pem());
+        write_new(&dir.join(format!("{name}.pem")), &certificate.map_err(Failure::world)?, Secrecy::Public)?;
+        write_new(&dir.join(format!("{name}.key")), &key.map_err(Failure::world)?, Secrecy::Owner)?;
+    }
+    let keylog = demo.tape.keylog.join("\n") + "\n";
+    write_new(&dir.join("keylog.txt"), keylog.as_bytes(), Secrecy::Owner)?;
+    let report = serde_json::to_vec_pretty(&demo.report).map_err(Failure::world)?;
+    write_new(&dir.join("report.json"), &report, Secrecy::Public)
+}

@@ -1,0 +1,227 @@
+//! `peerbound pki`: an authority and the certificates of nodes, as PEM files.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use peerbound_daemon::unix_seconds;
+use peerbound_dtls::{Authority, IdentityError, KeyHash, Validity, X509, common_name, read_certificates};
+use peerbound_node::node_id;
+use serde::Serialize;
+
+use crate::outcome::{CommandResult, Failure, Outcome};
+use crate::output::Output;
+
+/// The variable that may hold the passphrase of the authority's key.
+const PASSPHRASE_VARIABLE: &str = "PEERBOUND_CA_PASSPHRASE";
+
+#[derive(Subcommand)]
+pub(crate) enum PkiCommand {
+    /// Make an authority: ca.pem and ca.key.
+    Init(InitArguments),
+    /// Issue a node's certificate: NAME.pem and NAME.key.
+    Issue(IssueArguments),
+    /// Say who a certificate is for, and which node id follows from its key.
+    Show(ShowArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct InitArguments {
+    /// The folder for the files; made if it is missing.
+    #[arg(long, value_name = "DIR", default_value = "pki")]
+    dir: PathBuf,
+    /// The name in the authority's certificate.
+    #[arg(long, default_value = "peerbound CA")]
+    name: String,
+    /// How long it is valid.
+    #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    /// Encrypt the authority's key with the first line of this file (or with the variable
+    /// PEERBOUND_CA_PASSPHRASE).
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct IssueArguments {
+    /// The node's name: letters, digits, '-', '_' and '.'.
+    #[arg(value_name = "NAME", value_parser = node_name)]
+    name: String,
+    /// The folder of the authority's files, and for the node's.
+    #[arg(long, value_name = "DIR", default_value = "pki")]
+    dir: PathBuf,
+    /// How long it is valid.
+    #[arg(long, default_value_t = 397, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    /// The passphrase of the authority's key is the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ShowArguments {
+    /// A PEM file with a certificate.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// What a certificate says.
+#[derive(Serialize)]
+struct Shown {
+    file: String,
+    name: String,
+    id: String,
+    overlay: String,
+    issuer: String,
+    not_before: String,
+    not_after: String,
+}
+
+pub(crate) fn pki(command: &PkiCommand, output: &Output) -> CommandResult {
+    match command {
+        PkiCommand::Init(arguments) => init(arguments, output),
+        PkiCommand::Issue(arguments) => issue(arguments, output),
+        PkiCommand::Show(arguments) => show(&arguments.file, output),
+    }
+}
+
+fn init(arguments: &InitArguments, output: &Output) -> CommandResult {
+    let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
+    fs::create_dir_all(&arguments.dir).map_err(|error| about(&arguments.dir, "cannot be made", error))?;
+    let authority = Authority::generate(&arguments.name, Validity::days(unix_seconds(), arguments.days))
+        .map_err(|error| {
+            Failure::Request(anyhow!("the authority \"{}\" cannot be made: {error}", arguments.name))
+        })?;
+    let certificate = authority.certificate_to_pem().map_err(Failure::world)?;
+    let key = authority.key_to_pem(passphrase.as_deref()).map_err(Failure::world)?;
+    write_pair(&arguments.dir, "ca", &certificate, &key)?;
+    show(&arguments.dir.join("ca.pem"), output)
+}
+
+fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
+    let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
+    let (certificate_path, key_path) = (arguments.dir.join("ca.pem"), arguments.dir.join("ca.key"));
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| {
+            about(path, "cannot be read: make an authority with `peerbound pki init`", error)
+        })
+    };
+    let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
+    let authority = Authority::from_pem(&certificate, &key, passphrase.as_deref()).map_err(|error| {
+        let path = match error {
+            IdentityError::NoCertificate => &certificate_path,
+            _ => &key_path,
+        };
+        Failure::Request(anyhow!("{}: {error}", path.display()))
+    })?;
+    let identity = authority
+        .issue(&arguments.name, Validity::days(unix_seconds(), arguments.days))
+        .map_err(|error| Failure::Request(anyhow!("\"{}\" cannot be certified: {error}", arguments.name)))?;
+    let certificate = identity.certificates_to_pem().map_err(Failure::world)?;
+    let key = identity.key_to_pem().map_err(Failure::world)?;
+    write_pair(&arguments.dir, &arguments.name, &certificate, &key)?;
+    show(&arguments.dir.join(format!("{}.pem", arguments.name)), output)
+}
+
+fn show(file: &Path, output: &Output) -> CommandResult {
+    let pem = fs::read(file).map_err(|error| about(file, "cannot be read", error))?;
+    let certificates =
+        read_certificates(&pem).map_err(|error| Failure::Request(anyhow!("{}: {error}", file.display())))?;
+    for certificate in &certificates {
+        let shown = shown(file, certificate)?;
+        output.result(&shown, || {
+            format!(
+                "{}\n  name     {}\n  id       {}\n  overlay  {}\n  issuer   {}\n  valid    {} to {}",
+                shown.file,
+                shown.name,
+                shown.id,
+                shown.overlay,
+                shown.issuer,
+                shown.not_before,
+                shown.not_after
+            )
+        })?;
+    }
+    Ok(Outcome::Held)
+}
+
+fn shown(file: &Path, certificate: &X509) -> Result<Shown, Failure> {
+    let key = KeyHash::of(certificate)
+        .map_err(|error| Failure::Request(anyhow!("{}: its key cannot be read: {error}", file.display())))?;
+    let id = node_id(&key);
+    Ok(Shown {
+        file: file.display().to_string(),
+        name: common_name(certificate),
+        id: id.to_string(),
+        overlay: id.address().to_string(),
+        issuer: peerbound_dtls::issuer_name(certificate),
+        not_before: certificate.not_before().to_string(),
+        not_after: certificate.not_after().to_string(),
+    })
+}
+
+/// Writes a certificate and its key; neither replaces a file that is there.
+fn write_pair(dir: &Path, name: &str, certificate: &[u8], key: &[u8]) -> Result<(), Failure> {
+    let (certificate_path, key_path) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+    for path in [&certificate_path, &key_path] {
+        if path.exists() {
+            let problem = "is there already and is not replaced: remove it, or choose another name or folder";
+            return Err(Failure::Request(anyhow!("{} {problem}", path.display())));
+        }
+    }
+    write_new(&key_path, key, Secrecy::Owner)?;
+    write_new(&certificate_path, certificate, Secrecy::Public)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    Owner,
+    Public,
+}
+
+/// Writes a file that must not be there yet; a secret one can be read by its owner only.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(if secrecy == Secrecy::Owner { 0o600 } else { 0o644 });
+    }
+    let written = options.open(path).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| about(path, "cannot be written", error))
+}
+
+pub(crate) fn about(path: &Path, problem: &str, error: std::io::Error) -> Failure {
+    Failure::Request(anyhow!("{}: {problem} ({error})", path.display()))
+}
+
+fn passphrase(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+    let text = match file {
+        Some(file) => fs::read_to_string(file).map_err(|error| about(file, "cannot be read", error))?,
+        None => match std::env::var(PASSPHRASE_VARIABLE) {
+            Ok(text) => text,
+            Err(_) => return Ok(None),
+        },
+    };
+    match text.lines().next().filter(|line| !line.is_empty()) {
+        Some(line) => Ok(Some(line.as_bytes().to_vec())),
+        None => Err(Failure::Request(anyhow!("the passphrase is empty: put it into the first line"))),
+    }
+}
+
+/// A name that is a file name on every system and a label in a certificate.
+fn node_name(text: &str) -> Result<String, String> {
+    let is_good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if text.is_empty() || text.len() > 63 || text.starts_with('.') || !text.chars().all(is_good) {
+        return Err(
+            "a name has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned()
+        );
+    }
+    if text == "ca" {
+        return Err("this name is the authority's: choose another".to_owned());
+    }
+    Ok(text.to_owned())
+}

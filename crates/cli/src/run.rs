@@ -1,0 +1,36 @@
+//! `peerbound run`: a node until SIGINT or SIGTERM.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use crossbeam_channel::select;
+
+use crate::outcome::{CommandResult, Failure, Outcome};
+use crate::output::Output;
+use crate::running;
+
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    /// The node's configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
+    let config = running::load(&arguments.config)?;
+    let signals = running::signals()?;
+    let daemon = running::start(config)?;
+    running::report_ready(&daemon, output)?;
+    loop {
+        select! {
+            recv(daemon.events()) -> event => match event {
+                Ok(event) => running::report_event(&daemon, &event, output)?,
+                Err(_) => return Err(Failure::World(anyhow::anyhow!("the node stopped by itself: see its log"))),
+            },
+            recv(signals) -> _ => break,
+        }
+    }
+    running::stop(daemon)?;
+    running::report_stopped(output)?;
+    Ok(Outcome::Held)
+}

@@ -1,0 +1,125 @@
+//! What the commands that run a node have in common: reading its file, starting it, hearing of
+//! signals, stopping it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, bounded};
+use peerbound_daemon::{Daemon, DaemonConfig, unix_seconds};
+use peerbound_node::Event;
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::outcome::Failure;
+use crate::output::Output;
+
+/// How long a node may take to say farewell.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Reads a node's configuration file.
+pub(crate) fn load(path: &Path) -> Result<DaemonConfig, Failure> {
+    DaemonConfig::load(path, unix_seconds()).map_err(Failure::request)
+}
+
+/// Starts a node.
+pub(crate) fn start(config: DaemonConfig) -> Result<Daemon, Failure> {
+    Daemon::start(config).map_err(Failure::world)
+}
+
+/// Stops a node by its deadline.
+pub(crate) fn stop(daemon: Daemon) -> Result<(), Failure> {
+    daemon.shutdown(SHUTDOWN_DEADLINE).map(drop).map_err(Failure::world)
+}
+
+/// Returns a channel that tells of SIGINT and SIGTERM.
+pub(crate) fn signals() -> Result<Receiver<()>, Failure> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM]).context("signals cannot be watched").map_err(Failure::World)?;
+    let (tell, told) = bounded(1);
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in &mut signals {
+                // One message is enough, and whoever waits may be gone.
+                let _ = tell.try_send(());
+            }
+        })
+        .context("the thread that watches signals cannot be started")
+        .map_err(Failure::World)?;
+    Ok(told)
+}
+
+/// What happens to a node, in the words of its output.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Report {
+    Ready { id: String, listens: String },
+    NeighbourUp { neighbour: String, id: String, address: String, suite: String },
+    NeighbourReplaced { neighbour: String },
+    NeighbourDown { neighbour: String, reason: String },
+    NeighbourNotReached { neighbour: String, address: String, reason: String },
+    Refused { address: String, reason: String },
+    Stopped,
+}
+
+/// Says that the node is running.
+pub(crate) fn report_ready(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
+    let ready = Report::Ready { id: daemon.id().to_string(), listens: daemon.address().to_string() };
+    output.result(&ready, || ready.to_text())?;
+    Ok(())
+}
+
+/// Says that the node has stopped.
+pub(crate) fn report_stopped(output: &Output) -> Result<(), Failure> {
+    output.result(&Report::Stopped, || Report::Stopped.to_text())?;
+    Ok(())
+}
+
+/// Tells an operator of an event that changes his picture; other events pass in silence.
+pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> Result<(), Failure> {
+    let report = match event {
+        Event::NeighbourUp { id, address, peer, .. } => Report::NeighbourUp {
+            neighbour: daemon.name_of(id),
+            id: id.to_string(),
+            address: address.to_string(),
+            suite: peer.suite.name.to_owned(),
+        },
+        Event::NeighbourReplaced { id } => Report::NeighbourReplaced { neighbour: daemon.name_of(id) },
+        Event::NeighbourDown { id, reason } => {
+            Report::NeighbourDown { neighbour: daemon.name_of(id), reason: reason.clone() }
+        }
+        Event::DialFailed { id, address, reason } => Report::NeighbourNotReached {
+            neighbour: daemon.name_of(id),
+            address: address.to_string(),
+            reason: reason.to_string(),
+        },
+        Event::StrangerFailed { address, reason } => {
+            Report::Refused { address: address.to_string(), reason: reason.to_string() }
+        }
+        Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } | Event::Frame(_) => return Ok(()),
+    };
+    output.result(&report, || report.to_text())?;
+    Ok(())
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        match self {
+            Self::Ready { id, listens } => format!("node {id} listens on {listens}"),
+            Self::NeighbourUp { neighbour, address, suite, .. } => {
+                format!("neighbour {neighbour} is up at {address} ({suite})")
+            }
+            Self::NeighbourReplaced { neighbour } => format!("neighbour {neighbour} has another session"),
+            Self::NeighbourDown { neighbour, reason } => format!("neighbour {neighbour} is down: {reason}"),
+            Self::NeighbourNotReached { neighbour, address, reason } => {
+                format!("neighbour {neighbour} is not reached at {address}: {reason}")
+            }
+            Self::Refused { address, reason } => {
+                format!("a handshake from {address} came to nothing: {reason}")
+            }
+            Self::Stopped => "stopped".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `peerbound send`: a node that sends lines from standard input to another node, by way of its
+//! neighbours, and prints what comes back.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use clap::Args;
+use crossbeam_channel::{Receiver, bounded, select};
+use peerbound_daemon::{CommandError, Daemon, DaemonConfig, now};
+use peerbound_node::{Event, SendError};
+use peerbound_wire::{ErrorCode, ErrorMessage, FlowId, NodeId};
+use serde::Serialize;
+
+use crate::listen::Delivered;
+use crate::outcome::{CommandResult, Failure, Outcome};
+use crate::output::Output;
+use crate::running;
+
+/// Lines that may wait to be sent; standard input waits behind them.
+const LINES_MAX: usize = 64;
+
+/// How often a line is tried while its way is being built.
+const RETRY: Duration = Duration::from_millis(20);
+
+#[derive(Args)]
+pub(crate) struct SendArguments {
+    /// The node's configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// The node to send to: a name from the file, or an id.
+    #[arg(value_name = "NODE")]
+    to: String,
+    /// Seconds that the first line may wait for the neighbours to come up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    wait: u64,
+    /// Seconds to wait for answers after the last line.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    linger: u64,
+}
+
+/// A line that did not get through.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "failed")]
+struct Failed {
+    reason: String,
+}
+
+struct Sender<'a> {
+    daemon: &'a Daemon,
+    output: &'a Output,
+    to: NodeId,
+    flow: FlowId,
+    /// Until when a missing neighbour may still come up for the first time.
+    patience: Instant,
+    sent: u64,
+    answered: u64,
+    failed: u64,
+}
+
+pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult {
+    let config = running::load(&arguments.config)?;
+    let to = find(&config, &arguments.to)?;
+    let signals = running::signals()?;
+    let daemon = running::start(config)?;
+    let lines = read_lines();
+    let mut sender = Sender {
+        daemon: &daemon,
+        output,
+        to,
+        flow: FlowId(std::process::id()),
+        patience: now() + Duration::from_secs(arguments.wait),
+        sent: 0,
+        answered: 0,
+        failed: 0,
+    };
+    loop {
+        select! {
+            recv(lines) -> line => match line {
+                Ok(line) => sender.on_line(line.as_bytes())?,
+                Err(_) => break,
+            },
+            recv(daemon.events()) -> event => sender.on_event(event.map_err(gone)?)?,
+            recv(signals) -> _ => break,
+        }
+    }
+    sender.linger(Duration::from_secs(arguments.linger), &signals)?;
+    let outcome = if sender.failed == 0 { Outcome::Held } else { Outcome::DidNotHold };
+    running::stop(daemon)?;
+    Ok(outcome)
+}
+
+impl Sender<'_> {
+    fn on_line(&mut self, line: &[u8]) -> Result<(), Failure> {
+        loop {
+            match self.daemon.send(self.to, self.flow, false, line.to_vec()) {
+                Ok(_) => {
+                    self.sent += 1;
+                    // From here on, a missing neighbour is one that was lost.
+                    self.patience = now();
+                    return Ok(());
+                }
+                Err(CommandError::Gone) => return Err(gone(CommandError::Gone)),
+                Err(CommandError::Send(SendError::NoRoute { .. })) if now() < self.patience => {}
+                Err(CommandError::Busy | CommandError::Send(SendError::QueueFull)) => {}
+                Err(error) => return self.fail(error.to_string()),
+            }
+            match self.daemon.events().recv_timeout(RETRY) {
+                Ok(event) => self.on_event(event)?,
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+                Err(error) => return Err(gone(error)),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), Failure> {
+        running::report_event(self.daemon, &event, self.output)?;
+        match event {
+            Event::Delivered { header, payload } => {
+                self.answered += u64::from(header.flow == self.flow && header.source == self.to);
+                Delivered::new(self.daemon, &header, &payload).print(self.output)
+            }
+            Event::Error { reporter, message } if message.offending.flow == self.flow => {
+                self.answered += 1; // by somebody else, but the line will have no other answer
+                self.fail(format!("{} reports: {}", self.daemon.name_of(&reporter), self.explain(&message)))
+            }
+            Event::Error { .. }
+            | Event::NeighbourUp { .. }
+            | Event::NeighbourReplaced { .. }
+            | Event::NeighbourDown { .. }
+            | Event::DialFailed { .. }
+            | Event::StrangerFailed { .. }
+            | Event::Pong { .. }
+            | Event::Frame(_) => Ok(()),
+        }
+    }
+
+    fn explain(&self, message: &ErrorMessage) -> String {
+        let to = self.daemon.name_of(&message.offending.destination);
+        match message.code {
+            ErrorCode::NoRoute => format!("it has no way to {to}"),
+            ErrorCode::HopLimit => format!("the frame for {to} has passed too many relays"),
+            ErrorCode::TooBig => {
+                format!("the frame for {to} is too big, the next link takes {} bytes", message.mtu)
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: String) -> Result<(), Failure> {
+        self.failed += 1;
+        if self.output.is_json() {
+            self.output.result(&Failed { reason }, String::new)?;
+        } else {
+            anstream::eprintln!("peerbound: {reason}");
+        }
+        Ok(())
+    }
+
+    /// Waits until every line was answered, but no longer than asked.
+    fn linger(&mut self, time: Duration, signals: &Receiver<()>) -> Result<(), Failure> {
+        let end = now() + time;
+        while self.answered < self.sent {
+            let left = end.saturating_duration_since(now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            select! {
+                recv(self.daemon.events()) -> event => self.on_event(event.map_err(gone)?)?,
+                recv(signals) -> _ => return Ok(()),
+                default(left) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn find(config: &DaemonConfig, text: &str) -> Result<NodeId, Failure> {
+    config.find(text).ok_or_else(|| {
+        let known: Vec<_> = config.names.values().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Failure::Request(anyhow!(
+            "nobody is called \"{text}\" (known names: {known}): add it to [names], or give a node id"
+        ))
+    })
+}
+
+fn gone(_: impl std::fmt::Debug) -> Failure {
+    Failure::World(anyhow!("the node stopped by itself: see its log"))
+}
+
+/// Reads standard input on a thread of its own, for a read cannot be waited for with the rest. The
+/// thread ends with its input or with the process.
+fn read_lines() -> Receiver<String> {
+    let (tell, told) = bounded(LINES_MAX);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}

@@ -1,0 +1,54 @@
+//! What went over the wires of an experiment, in order, for a capture file.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use peerbound_node::Verdict;
+
+/// Datagrams that one demonstration may record: it sends some hundreds.
+const TAPED_MAX: usize = 100_000;
+
+/// One datagram, as one end of its wire saw it.
+#[derive(Debug, Clone)]
+pub struct Taped {
+    /// When, since 1970.
+    pub at: Duration,
+    /// At whose end: 0, 1, 2 for A, B, C.
+    pub station: usize,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Where it went.
+    pub destination: SocketAddr,
+    /// The datagram.
+    pub payload: Vec<u8>,
+    /// What its receiver made of it; `None` at its sender.
+    pub verdict: Option<Verdict>,
+    /// What the experiment says about it.
+    pub comment: Option<String>,
+}
+
+/// A recording, and the key log of every session in it.
+#[derive(Debug, Clone, Default)]
+pub struct Tape {
+    /// The datagrams in order.
+    pub datagrams: Vec<Taped>,
+    /// One key log line for each session.
+    pub keylog: Vec<String>,
+}
+
+impl Tape {
+    pub(crate) fn record(&mut self, taped: Taped) {
+        if self.datagrams.len() < TAPED_MAX {
+            self.datagrams.push(taped);
+        }
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.datagrams.append(&mut other.datagrams);
+        self.keylog.append(&mut other.keylog);
+    }
+}
+
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
