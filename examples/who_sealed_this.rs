@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use peerbound_dtls::{
-    Authority, Context, ContextConfig, Doorman, KeyOracle, Plaintexts, Record, Screening, Session, SessionOptions,
-    Validity,
+    Authority, Context, ContextConfig, Doorman, KeyOracle, Plaintexts, Record, Screening, Session,
+    SessionOptions, Validity,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,7 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sealed = oracle.identify(&record).ok_or("the oracle knows the session")?;
 
     println!("A's session with B says: {at_a:?}");
-    println!("B's session with C says: {at_b:?}, {:?}", plaintexts.iter().map(String::from_utf8_lossy).next());
+    println!(
+        "B's session with C says: {at_b:?}, {:?}",
+        plaintexts.iter().map(String::from_utf8_lossy).next()
+    );
     println!("The oracle says: sealed by session {}, {:?}", sealed.session, sealed.direction);
     Ok(())
 }
@@ -51,7 +54,9 @@ fn shake_hands(client: &Context, server: &Context) -> Result<(Session, Session),
     let verified = loop {
         let hello = client.poll_transmit().ok_or("a client begins with a hello")?.to_vec();
         match doorman.screen(&hello, address, now)? {
-            Screening::Challenge(challenge) => client.handle_datagram(&challenge, &mut Plaintexts::new(), now),
+            Screening::Challenge(challenge) => {
+                client.handle_datagram(&challenge, &mut Plaintexts::new(), now)
+            }
             Screening::Verified(hello) => break hello,
             Screening::Refused => return Err("the hello was refused".into()),
         };

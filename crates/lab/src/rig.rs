@@ -337,6 +337,7 @@ impl<'a> Rig<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // Left behind by a datagram to someone who is not there yet.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(socket_error("a socket cannot receive", error)),
             };
             let datagram = buffer[..len].to_vec();
