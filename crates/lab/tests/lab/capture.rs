@@ -3,12 +3,9 @@
 //!
 //! Without tshark the test says so and passes, unless `PEERBOUND_REQUIRE_PEERS=1`.
 
-use std::env;
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,6 +14,8 @@ use peerbound_dtls::{
 };
 use peerbound_lab::{Capture, CapturedPacket, InterfaceIndex};
 use tempfile::tempdir;
+
+use crate::tshark::read_with_tshark;
 
 const A: &str = "192.0.2.1:7400";
 const B: &str = "192.0.2.2:7400";
@@ -46,10 +45,10 @@ fn tshark_decrypts_what_a_session_sealed_and_nothing_put_in_its_place() -> Resul
 
     let plaintext_of = |comment: &str| {
         let row = rows.iter().find(|row| row.comment == comment);
-        row.map(|row| row.plaintext.as_str()).with_context(|| format!("no packet \"{comment}\" in {rows:#?}"))
+        row.map(|row| &row.plaintext[..]).with_context(|| format!("no packet \"{comment}\" in {rows:#?}"))
     };
     for comment in ["request from a to b", "answer from b to a", "word from c to b"] {
-        ensure!(plaintext_of(comment)? == comment, "{comment} reads {}", plaintext_of(comment)?);
+        ensure!(plaintext_of(comment)? == comment.as_bytes(), "{comment} reads {:?}", plaintext_of(comment)?);
     }
     ensure!(plaintext_of("direct reply from c to a")?.is_empty(), "a forgery was decrypted");
     for (row, number) in rows.iter().zip(0_u64..) {
@@ -162,61 +161,5 @@ impl Tap {
     fn context(&self, name: &str) -> Result<Context> {
         let identity = self.authority.issue(name, self.validity)?;
         Ok(Context::new(ContextConfig::new(identity, vec![self.authority.to_root()]))?)
-    }
-}
-
-/// What tshark makes of one packet.
-#[derive(Debug)]
-struct Row {
-    comment: String,
-    packet_id: u64,
-    interface: String,
-    checksums_good: bool,
-    plaintext: String,
-}
-
-/// Lets tshark read the file and nothing beside it; `None` when it is not installed.
-fn read_with_tshark(file: &Path) -> Result<Option<Vec<Row>>> {
-    let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(file).args(["-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]);
-    tshark.args(["-T", "fields"]);
-    let fields =
-        ["frame.comment", "frame.packet_id", "frame.interface_name", "udp.checksum.status", "data.data"];
-    for field in fields {
-        tshark.args(["-e", field]);
-    }
-    let output = match tshark.output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let advice = "tshark is not installed (apt-get install tshark)";
-            if env::var_os("PEERBOUND_REQUIRE_PEERS").is_some_and(|value| value == "1") {
-                bail!("{advice}");
-            }
-            println!("skipped: {advice}");
-            return Ok(None);
-        }
-        output => output.context("tshark cannot be run")?,
-    };
-    ensure!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout)?.lines().map(Row::parse).collect::<Result<_>>().map(Some)
-}
-
-impl Row {
-    fn parse(line: &str) -> Result<Self> {
-        let columns: Vec<_> = line.split('\t').collect();
-        let [comment, packet_id, interface, checksum_status, plaintext] = columns[..] else {
-            bail!("tshark said something else: {line}");
-        };
-        let digits: Vec<_> = plaintext.as_bytes().chunks(2).collect();
-        let bytes = digits
-            .into_iter()
-            .map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self {
-            comment: comment.to_owned(),
-            packet_id: packet_id.parse().unwrap_or(u64::MAX),
-            interface: interface.to_owned(),
-            checksums_good: checksum_status == "1",
-            plaintext: String::from_utf8(bytes)?,
-        })
     }
 }
