@@ -1,5 +1,8 @@
 //! The dtls crate as a whole, one module per hazard. Time is virtual: see `vclock`.
 
+mod chance;
 mod handshake;
+mod loss;
+mod network;
 mod support;
 mod vclock;
