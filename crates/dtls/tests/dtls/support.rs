@@ -17,6 +17,7 @@ pub(crate) fn address(text: &str) -> SocketAddr {
 }
 
 /// One authority, and the contexts of two nodes it certified.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) client: Context,
