@@ -15,7 +15,7 @@ use crate::admission::{Admission, Refusal};
 use crate::context::{Context, PerSession, per_session};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
-use crate::ffi::{Engine, Step};
+use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
 use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX, VERSION_DTLS_1_0, VERSION_DTLS_1_2};
 use crate::identity::{KeyHash, common_name};
 use crate::keys::{Direction, DirectionKeys, RecordKeys, SessionSecrets};
@@ -624,7 +624,10 @@ impl Session {
         let keys = secrets.record_keys().map_err(openssl)?;
         Ok(Established {
             peer: Peer { key, name, suite, resumed: ssl.session_reused() },
-            payload_bytes_max: usize::from(self.mtu).saturating_sub(suite.overhead_bytes_max()),
+            // OpenSSL refuses a payload longer than one record, and the refusal ends the session.
+            payload_bytes_max: usize::from(self.mtu)
+                .saturating_sub(suite.overhead_bytes_max())
+                .min(PLAINTEXT_BYTES_MAX),
             secrets,
             keys,
             records_sent: 0,
