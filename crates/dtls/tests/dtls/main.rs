@@ -5,5 +5,8 @@ mod error_queue;
 mod handshake;
 mod loss;
 mod network;
+mod raw_peer;
+mod resumption;
+mod sizes;
 mod support;
 mod vclock;
