@@ -1,11 +1,14 @@
 //! The dtls crate as a whole, one module per hazard. Time is virtual: see `vclock`.
 
 mod chance;
+mod cookie;
 mod error_queue;
 mod handshake;
+mod keys;
 mod loss;
 mod network;
 mod raw_peer;
+mod renegotiation;
 mod resumption;
 mod sizes;
 mod support;
