@@ -3,7 +3,10 @@
 mod chance;
 mod cookie;
 mod error_queue;
+mod garbage;
 mod handshake;
+mod hostile;
+mod interference;
 mod keys;
 mod loss;
 mod network;

@@ -1,8 +1,7 @@
 //! A session is never negotiated a second time, whoever asks (RFC 5746, CVE-2009-3555).
 
 use peerbound_dtls::{
-    CloseReason, ContentType, Context, ContextConfig, Outcome, Plaintexts, Profile, Records, Session,
-    Teaching,
+    CloseReason, ContentType, Context, ContextConfig, Outcome, Plaintexts, Profile, Records, Teaching,
 };
 
 use crate::support::{Ended, World, assert_alive, drain, exchange, receive, seal};

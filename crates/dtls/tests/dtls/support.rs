@@ -9,8 +9,9 @@ use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509Name};
 use peerbound_dtls::{
-    Admission, Authority, CloseReason, Context, ContextConfig, Doorman, Identity, Plaintexts, Profile,
-    Refusal, Screening, Session, SessionEvent, SessionOptions, SslVersion, Teaching, Validity, VerifiedHello,
+    Admission, Authority, CloseReason, ContentType, Context, ContextConfig, Doorman, Identity, Plaintexts,
+    Profile, RecordHeader, Refusal, Screening, Session, SessionEvent, SessionOptions, SslVersion, Teaching,
+    Validity, VerifiedHello,
 };
 
 use crate::vclock::{START_UNIX, VirtualClock};
@@ -243,4 +244,11 @@ pub(crate) fn assert_alive(a: &mut Session, b: &mut Session, clock: &VirtualCloc
     assert_eq!(receive(b, &there, clock), [b"still there?"]);
     let back = seal(b, b"still here.");
     assert_eq!(receive(a, &back, clock), [b"still here."]);
+}
+
+/// Makes a DTLS 1.2 record of any kind and content.
+pub(crate) fn record(content_type: ContentType, epoch: u16, sequence: u64, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap();
+    let header = RecordHeader { content_type, version: 0xfefd, epoch, sequence, length };
+    [&header.encode()[..], body].concat()
 }
