@@ -244,12 +244,17 @@ impl Association {
         };
         match &mut self.slot {
             Slot::Opening(opening) if gives_way(opening) => {
-                **opening = Opening::accept(&self.config, hello, now)?;
+                let fresh = Opening::accept(&self.config, hello, now)?;
+                opening.add_discards_to(&mut self.retired);
+                **opening = fresh;
             }
             Slot::Live(live)
                 if !live.session.answers(hello) && live.candidate.as_ref().is_none_or(gives_way) =>
             {
-                live.candidate = Some(Opening::accept(&self.config, hello, now)?);
+                let fresh = Opening::accept(&self.config, hello, now)?;
+                if let Some(older) = live.candidate.replace(fresh) {
+                    older.add_discards_to(&mut self.retired);
+                }
             }
             Slot::Opening(_) | Slot::Live(_) | Slot::Over => {}
         }
@@ -283,7 +288,9 @@ impl Association {
         match &mut self.slot {
             Slot::Opening(_) => self.end(DownReason::Closed(CloseReason::Local)),
             Slot::Live(live) => {
-                live.candidate = None;
+                if let Some(candidate) = live.candidate.take() {
+                    candidate.add_discards_to(&mut self.retired);
+                }
                 live.session.close();
                 self.settle(now);
             }
@@ -356,8 +363,12 @@ impl Association {
                 if let Some((previous, _)) = &live.previous {
                     counts.add(previous.discards());
                 }
+                if let Some(candidate) = &live.candidate {
+                    candidate.add_discards_to(&mut counts);
+                }
             }
-            Slot::Opening(_) | Slot::Over => {}
+            Slot::Opening(opening) => opening.add_discards_to(&mut counts),
+            Slot::Over => {}
         }
         counts
     }
@@ -531,6 +542,7 @@ impl Live {
             Progress::Waiting => None,
             Progress::Failed => {
                 let reason = down_reason(candidate);
+                candidate.add_discards_to(retired);
                 self.candidate = None;
                 Some(AssociationEvent::CandidateFailed(reason))
             }

@@ -1,5 +1,6 @@
 //! The dtls crate as a whole, one module per hazard. Time is virtual: see `vclock`.
 
+mod association;
 mod chance;
 mod cookie;
 mod error_queue;
