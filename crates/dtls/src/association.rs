@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use openssl::error::ErrorStack;
 
 use crate::context::Context;
-use crate::discard::{Discard, DiscardCounts};
+use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::opening::{Failure, Opening, Progress};
 use crate::plaintexts::Plaintexts;
@@ -455,20 +455,13 @@ impl Live {
         if let (Some(candidate), true) = (&mut self.candidate, is_of_a_handshake(datagram)) {
             return candidate.handle_datagram(datagram, plaintexts, now);
         }
-        let outcome = self.session.handle_datagram(datagram, plaintexts, now);
-        let Outcome::Discarded(Discard::BadMac | Discard::Replay | Discard::TooOld | Discard::Malformed(_)) =
-            outcome
-        else {
-            return outcome;
-        };
-        // It may have been on its way when the keys changed.
-        let Some((previous, _)) = &mut self.previous else {
-            return outcome;
-        };
-        match previous.handle_datagram(datagram, plaintexts, now) {
-            Outcome::Accepted => Outcome::Accepted,
-            Outcome::Discarded(_) | Outcome::Killed | Outcome::NoSession => outcome,
+        // What was on its way when the keys changed. One decryption more, for three seconds.
+        if let Some((previous, _)) = &mut self.previous
+            && previous.recognises(datagram)
+        {
+            return previous.handle_datagram(datagram, plaintexts, now);
         }
+        self.session.handle_datagram(datagram, plaintexts, now)
     }
 
     fn handle_timeout(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {

@@ -467,6 +467,14 @@ impl Session {
         self.hello_random == Some(hello.random)
     }
 
+    /// Returns whether the peer sealed the first record of a datagram under the keys of this session.
+    pub(crate) fn recognises(&self, datagram: &[u8]) -> bool {
+        let (Some(established), Ok((record, _))) = (self.established(), Record::split(datagram)) else {
+            return false;
+        };
+        record.header.epoch == 1 && established.read_keys(self.role).open(&record).is_some()
+    }
+
     fn established(&self) -> Option<&Established> {
         match &self.state {
             State::Established(established) => Some(established),
