@@ -155,7 +155,7 @@ fn a_cookie_is_worth_nothing_with_another_hello() {
 
     let mut other_random = mine.second.clone();
     other_random[RANDOM..RANDOM + 32].copy_from_slice(&theirs.first[RANDOM..RANDOM + 32]);
-    let mut other_suites = mine.second.clone();
+    let mut other_suites = mine.second;
     *other_suites.last_mut().unwrap() ^= 1;
 
     assert!(matches!(screen(&doorman, &other_random, &clock), Screening::Challenge(_)));
@@ -224,7 +224,7 @@ fn a_hello_in_fragments_is_refused() {
     let hello = hello_of(200, b"");
     let mut behind = hello.clone();
     behind[FRAGMENT_OFFSET + 2] = 1;
-    let mut partial = hello.clone();
+    let mut partial = hello;
     partial[FRAGMENT_OFFSET + 5] -= 1;
 
     assert_eq!(screen(&doorman, &behind, &clock), Screening::Refused);

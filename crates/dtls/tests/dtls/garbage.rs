@@ -83,7 +83,7 @@ proptest! {
     fn an_association_that_dials_takes_anything(garbage in prop::collection::vec(datagrams(), 1..40)) {
         let mut clock = VirtualClock::start();
         let world = World::new();
-        let config = AssociationConfig::new(world.client.clone(), world.options.clone(), Precedence::Ours);
+        let config = AssociationConfig::new(world.client, world.options, Precedence::Ours);
         let mut association = Association::dial(config, clock.now()).unwrap();
         let mut plaintexts = Plaintexts::new();
 

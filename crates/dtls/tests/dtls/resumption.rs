@@ -104,7 +104,7 @@ fn a_server_that_we_admit_no_more_cannot_resume() {
     let world = world_with(Resumption::ServerCache);
     let earlier = earlier_session(&world, &clock);
     let options =
-        SessionOptions { admission: Admission::only(world.client.key_hash()), ..world.options.clone() };
+        SessionOptions { admission: Admission::only(world.client.key_hash()), ..SessionOptions::default() };
 
     let mut client = Session::resume(&world.client, &options, &earlier, clock.now()).unwrap();
     let hello = verified_hello(&mut client, &clock);
