@@ -248,6 +248,7 @@ impl Network {
     /// Runs until `done`, or for `span` of virtual time at most; returns whether it was done.
     pub(crate) fn run_until(&mut self, span: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let until = self.clock.now() + span;
+        let mut standing_still = 0;
         loop {
             self.depart();
             if done(self) {
@@ -261,6 +262,8 @@ impl Network {
                 self.clock.advance_to(until);
                 return false;
             };
+            standing_still = if next > self.clock.now() { 0 } else { standing_still + 1 };
+            assert!(standing_still < 1000, "a timer is due, was handled, and is due again");
             self.clock.advance_to(next);
             self.step();
         }
