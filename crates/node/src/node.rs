@@ -324,6 +324,8 @@ impl Node {
         let options = SessionOptions { mtu: self.config.mtu, admission, gate: self.config.gate };
         AssociationConfig {
             handshake_deadline: self.config.handshake_deadline,
+            rekey_records: self.config.rekey_records,
+            rekey_age: self.config.rekey_age,
             ..AssociationConfig::new(self.config.context.clone(), options, precedence)
         }
     }
