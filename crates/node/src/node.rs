@@ -295,6 +295,7 @@ impl Node {
         let mut plaintexts = std::mem::take(&mut self.plaintexts);
         plaintexts.clear();
         let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
+        let refused_before = self.counters.peers_refused;
         self.settle_link(address, now);
         if let Some(peer) = self.links.get(&address).and_then(|link| link.peer) {
             for index in 0..plaintexts.len() {
@@ -304,20 +305,24 @@ impl Node {
             }
         }
         self.plaintexts = plaintexts;
+        if self.counters.peers_refused > refused_before {
+            return Verdict::Dropped(Lock::Identity);
+        }
         Verdict::of(outcome)
     }
 
     fn offer_to_every_session(&mut self, datagram: &[u8], now: Instant) -> Verdict {
-        let mut verdict = Verdict::Dropped(Lock::Demux);
-        for address in self.links.addresses() {
-            verdict = match (self.on_link_datagram(address, datagram, now), verdict) {
-                (Verdict::Accepted, _) => return Verdict::Accepted,
-                // A session that knows the number as its own says more than one that does not.
-                (_, Verdict::Dropped(Lock::Replay)) => verdict,
-                (other, _) => other,
-            };
+        let mut farthest = Verdict::Dropped(Lock::Demux);
+        for address in self.links.live_addresses() {
+            let verdict = self.on_link_datagram(address, datagram, now);
+            if verdict == Verdict::Accepted {
+                return verdict;
+            }
+            if verdict.depth() > farthest.depth() {
+                farthest = verdict;
+            }
         }
-        verdict
+        farthest
     }
 
     fn association_config(&self, admission: Admission, precedence: Precedence) -> AssociationConfig {
