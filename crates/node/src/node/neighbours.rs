@@ -93,9 +93,16 @@ impl Node {
         };
         link.peer = Some(id);
         let new_client = link.client(us);
+        let expected = link.dialled.take_if(|expected| *expected != id);
+        if let Some(other) = expected.and_then(|expected| self.neighbours.get_mut(&expected))
+            && other.is_opening_at(address)
+        {
+            other.go_away(format!("\"{}\" is at its address", peer.name), &mut self.chance, now);
+        }
         let Some(neighbour) = self.neighbours.get_mut(&id) else {
             return; // admission asked for a neighbour's key
         };
+        let was_announced = neighbour.is_usable();
         let other = match neighbour.state {
             NeighbourState::Away { .. } => None,
             NeighbourState::Opening { address: other } => Some((other, None)),
@@ -112,6 +119,11 @@ impl Node {
             }
             Some((other, _)) => self.close_link(other, now),
             None => {}
+        }
+        if was_announced {
+            let reason = format!("it came back from {address}");
+            tracing::info!(%id, reason, "Neighbour down");
+            self.events.push_back(Event::NeighbourDown { id, reason });
         }
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.come_up(address, now);
@@ -165,15 +177,20 @@ impl Node {
             && let Err(error) = self.dial(id, address, now)
         {
             tracing::error!(%error, %id, "No session could be made to dial with");
+        }
+        // Where there is a link already, the neighbour may be dialling us from there at this moment.
+        let is_opening = self
+            .links
+            .get_mut(&address)
+            .is_some_and(|link| link.peer.is_none() && *link.dialled.get_or_insert(id) == id);
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return;
+        };
+        if !is_opening {
+            neighbour.go_away("its address is taken by another session".to_owned(), &mut self.chance, now);
             return;
         }
-        // Where there is a link already, the neighbour is dialling us from there at this moment.
-        if let Some(link) = self.links.get_mut(&address) {
-            link.dialled.get_or_insert(id);
-        }
-        if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.state = NeighbourState::Opening { address };
-        }
+        neighbour.state = NeighbourState::Opening { address };
         self.settle_link(address, now);
     }
 
