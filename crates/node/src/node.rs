@@ -104,6 +104,7 @@ pub struct Node {
     plaintexts: Plaintexts,
     frame: Vec<u8>,
     admission: Admission,
+    is_shut_down: bool,
 }
 
 impl Node {
@@ -140,13 +141,14 @@ impl Node {
             chance,
             plaintexts: Plaintexts::new(),
             frame: Vec::new(),
+            is_shut_down: false,
         }
     }
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
         self.counters.datagrams_received += 1;
-        if is_client_hello(datagram) {
+        if is_client_hello(datagram) && !self.is_shut_down {
             return self.on_hello(from, datagram, now);
         }
         if self.links.get(&from).is_some() {
@@ -164,6 +166,9 @@ impl Node {
 
     /// Lets every timer that is due run: hellos, dialling, retransmission, deadlines.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_shut_down {
+            return;
+        }
         for address in self.links.due(now) {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.handle_timeout(now);
@@ -173,8 +178,10 @@ impl Node {
         self.run_neighbour_timers(now);
     }
 
-    /// Says close_notify to every neighbour and ends every session.
+    /// Says close_notify to every neighbour and ends every session, for good: what comes in later
+    /// finds no session, and no timer runs.
     pub fn shutdown(&mut self, now: Instant) {
+        self.is_shut_down = true;
         for address in self.links.addresses() {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.close(now);
@@ -201,6 +208,9 @@ impl Node {
     /// Returns when [`Self::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_shut_down {
+            return None;
+        }
         let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
         neighbours.into_iter().chain(self.links.poll_timeout()).min()
     }
