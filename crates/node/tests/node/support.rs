@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::{Authority, Context, ContextConfig, KeyHash, Validity};
-use peerbound_node::{
-    Event, FrameAction, FrameDrop, Node, NodeConfig, SendError, Sending, Verdict, node_id,
-};
+use peerbound_node::{Event, FrameAction, FrameDrop, Node, NodeConfig, SendError, Sending, Verdict, node_id};
 use peerbound_wire::{ErrorMessage, FlowId, Header, NodeId, PacketId};
 
 use crate::vclock::{START_UNIX, VirtualClock};
@@ -45,7 +43,8 @@ pub(crate) struct Net {
     pub(crate) contexts: Vec<Context>,
     configs: Vec<NodeConfig>,
     boots: Vec<u32>,
-    /// The port that each node sends from: another one than before is what a NAT gives it.
+    /// The port from which each node seems to dial, as a NAT would have it; answers come from
+    /// where they were asked.
     pub(crate) ports: Vec<u16>,
     wire: BTreeMap<Duration, VecDeque<Packet>>,
     pub(crate) weather: Weather,
@@ -53,6 +52,8 @@ pub(crate) struct Net {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// Wires that carry no alerts, and so no farewells, as (from, to).
     pub(crate) farewells_lost: BTreeSet<(usize, usize)>,
+    /// Whether records in the clear get lost, and with them every handshake.
+    pub(crate) handshakes_lost: bool,
     /// Nodes whose place an insider has taken.
     pub(crate) insiders: BTreeMap<usize, Insider>,
     pub(crate) deliveries: Vec<Delivery>,
@@ -108,6 +109,7 @@ impl Net {
             weather: Weather::new(FAIR, 0),
             cut: BTreeSet::new(),
             farewells_lost: BTreeSet::new(),
+            handshakes_lost: false,
             insiders: BTreeMap::new(),
             deliveries: Vec::new(),
             clock,
@@ -244,7 +246,9 @@ impl Net {
 
     /// Returns a node's comings and goings as short words, oldest first.
     pub(crate) fn story(&self, index: usize) -> Vec<String> {
-        let of = |id: &NodeId| (0..self.contexts.len()).find(|other| self.id(*other) == *id).map_or_else(String::new, name);
+        let of = |id: &NodeId| {
+            (0..self.contexts.len()).find(|other| self.id(*other) == *id).map_or_else(String::new, name)
+        };
         let word = |event: &Event| match event {
             Event::NeighbourUp { id, .. } => Some(format!("{} up", of(id))),
             Event::NeighbourReplaced { id } => Some(format!("{} replaced", of(id))),
@@ -337,14 +341,12 @@ impl Net {
         if let Some(insider) = self.insiders.get_mut(&index) {
             let victim = insider.victim;
             let datagrams: Vec<_> = std::iter::from_fn(|| insider.poll_transmit()).collect();
-            datagrams.into_iter().for_each(|datagram| self.put_on_wire(index, victim, datagram));
+            datagrams.into_iter().for_each(|datagram| self.put_on_wire(index, address(victim), datagram));
             return;
         }
         while let Some(batch) = self.nodes[index].poll_transmit() {
-            if let Some(to) = index_of(batch.destination).filter(|to| *to < self.nodes.len()) {
-                for datagram in batch.datagrams() {
-                    self.put_on_wire(index, to, datagram.to_vec());
-                }
+            for datagram in batch.datagrams() {
+                self.put_on_wire(index, batch.destination, datagram.to_vec());
             }
         }
         while let Some(event) = self.nodes[index].poll_event() {
@@ -354,13 +356,20 @@ impl Net {
         assert!(counters.is_conserved(), "node {index}: {counters:#?}");
     }
 
-    fn put_on_wire(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+    fn put_on_wire(&mut self, from: usize, destination: SocketAddr, bytes: Vec<u8>) {
         const ALERT: u8 = 21;
+        let Some(to) = index_of(destination).filter(|to| *to < self.nodes.len()) else {
+            return;
+        };
         let is_lost_farewell = self.farewells_lost.contains(&(from, to)) && bytes.first() == Some(&ALERT);
-        if self.cut.contains(&(from, to)) || is_lost_farewell {
+        let is_in_the_clear = bytes.get(3..5) == Some(&[0, 0]);
+        let is_lost_handshake = self.handshakes_lost && is_in_the_clear;
+        if self.cut.contains(&(from, to)) || is_lost_farewell || is_lost_handshake {
             return;
         }
-        let source = SocketAddr::new(address(from).ip(), self.ports[from]);
+        let is_an_answer = destination != address(to);
+        let port = if is_an_answer { address(from).port() } else { self.ports[from] };
+        let source = SocketAddr::new(address(from).ip(), port);
         for arrival in self.weather.arrivals() {
             let packet = Packet { from, source, to, bytes: bytes.clone() };
             self.wire.entry(self.clock.elapsed() + arrival).or_default().push_back(packet);
@@ -368,7 +377,8 @@ impl Net {
     }
 
     fn summary(&self) -> String {
-        let stories = (0..self.nodes.len()).map(|index| format!("\n{}: {:?}", name(index), self.story(index)));
+        let stories =
+            (0..self.nodes.len()).map(|index| format!("\n{}: {:?}", name(index), self.story(index)));
         format!("at {:?}:{}", self.clock.elapsed(), stories.collect::<String>())
     }
 }

@@ -92,7 +92,9 @@ fn a_direct_reply_whose_number_the_session_has_seen_is_taken_for_a_replay() {
     let mut net = requested_from(Demux::EverySession);
     // B has sent A some records, so that A's window covers the numbers of the young session of C.
     net.restart(C);
-    net.run_until(Duration::from_secs(10), |net| net.is_up() && net.story(B).iter().any(|word| word == "C replaced"));
+    net.run_until(Duration::from_secs(10), |net| {
+        net.is_up() && net.story(B).iter().any(|word| word == "C replaced")
+    });
     net.run_a_little();
     let datagram = direct_reply(&mut net);
 
@@ -148,12 +150,15 @@ fn c_that_dials_a_is_refused_where_it_is_not_admitted() {
         }
     });
 
-    net.run_until(Duration::from_secs(5), |net| net.story(C).iter().any(|word| word.starts_with("A not reached")));
+    net.run_until(Duration::from_secs(5), |net| {
+        net.story(C).iter().any(|word| word.starts_with("A not reached"))
+    });
 
     assert!(net.nodes[A].counters().peers_refused > 0);
     let refusal = "stranger: \"C\" has a trusted certificate but is not admitted here";
     assert!(net.story(A).iter().any(|word| word == refusal), "{:?}", net.story(A));
-    let locks: Vec<_> = net.deliveries.iter().filter(|delivery| (delivery.from, delivery.to) == (C, A)).collect();
+    let locks: Vec<_> =
+        net.deliveries.iter().filter(|delivery| (delivery.from, delivery.to) == (C, A)).collect();
     assert!(locks.iter().any(|delivery| delivery.verdict == Verdict::Dropped(Lock::Identity)));
     assert!(net.is_usable(A, B) && net.is_usable(C, B), "the neighbours of B are none the worse");
     assert_still_works(&mut net);

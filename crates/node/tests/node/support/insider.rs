@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use peerbound_dtls::{Admission, Association, AssociationConfig, Context, Plaintexts, Precedence, SessionOptions};
+use peerbound_dtls::{
+    Admission, Association, AssociationConfig, Context, Plaintexts, Precedence, SessionOptions,
+};
 use peerbound_wire::{Frame, Header, Hello, Kind, NodeId, PacketId, RoutingMessage};
 
 /// One link session with a node, and the manners of a neighbour in good standing.
@@ -15,8 +17,8 @@ pub(crate) struct Insider {
     association: Association,
     hellos_sent: u32,
     packets_sent: u64,
-    /// Whether it answers hellos.
-    pub(crate) is_polite: bool,
+    /// Whether its hellos say which of theirs it heard.
+    pub(crate) echoes: bool,
     /// The frames it received, but for hellos.
     pub(crate) heard: Vec<(Header, Vec<u8>)>,
     outbound: VecDeque<Vec<u8>>,
@@ -33,7 +35,7 @@ impl Insider {
             association: Association::dial(config, now).unwrap(),
             hellos_sent: 0,
             packets_sent: 0,
-            is_polite: true,
+            echoes: true,
             heard: Vec::new(),
             outbound: VecDeque::new(),
         }
@@ -55,7 +57,11 @@ impl Insider {
     /// Returns a header of its own, with a packet id of its own.
     pub(crate) fn header(&mut self, kind: Kind, destination: NodeId) -> Header {
         self.packets_sent += 1;
-        Header { boot_epoch: 1, packet: PacketId(self.packets_sent), ..Header::new(kind, self.us, destination) }
+        Header {
+            boot_epoch: 1,
+            packet: PacketId(self.packets_sent),
+            ..Header::new(kind, self.us, destination)
+        }
     }
 
     pub(crate) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
@@ -86,13 +92,14 @@ impl Insider {
     }
 
     fn on_hello(&mut self, hello: Hello) {
-        if !self.is_polite {
-            return;
-        }
         self.hellos_sent += 1;
         let header = self.header(Kind::Routing, self.them);
         let mut payload = Vec::new();
-        RoutingMessage::Hello(Hello { sequence: self.hellos_sent, heard: hello.sequence }).encode_into(&mut payload);
+        RoutingMessage::Hello(Hello {
+            sequence: self.hellos_sent,
+            heard: if self.echoes { hello.sequence } else { 0 },
+        })
+        .encode_into(&mut payload);
         self.send_frame(header, &payload);
     }
 

@@ -23,7 +23,8 @@ impl Plan {
 
     /// Nodes in a row; each dials the next, but the last is dialled from both sides of the row.
     pub(crate) fn chain(nodes: usize) -> Self {
-        let links = (1..nodes).map(|right| if right + 1 == nodes { (right, right - 1) } else { (right - 1, right) });
+        let links =
+            (1..nodes).map(|right| if right + 1 == nodes { (right, right - 1) } else { (right - 1, right) });
         let step = |at: usize, to: usize| if to > at { at + 1 } else { at - 1 };
         let far = |at: usize, to: usize| at.abs_diff(to) > 1;
         let pairs = (0..nodes).flat_map(|at| (0..nodes).map(move |to| (at, to)));
@@ -63,7 +64,9 @@ impl Plan {
         let routes = self.routes.iter().filter(|route| route.0 == us);
         NodeConfig {
             neighbours: dialled.chain(awaited).collect(),
-            routes: routes.map(|route| StaticRoute { destination: ids[route.1], via: ids[route.2] }).collect(),
+            routes: routes
+                .map(|route| StaticRoute { destination: ids[route.1], via: ids[route.2] })
+                .collect(),
             observe_frames: true,
             ..NodeConfig::new(context.clone())
         }
