@@ -1,9 +1,10 @@
 //! Who is there, who is gone, and who finds out when.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::Role;
-use peerbound_node::{DEAD_AFTER, Event, HELLO_INTERVAL, SendError};
+use peerbound_node::{DEAD_AFTER, Event, HELLO_INTERVAL, NeighbourConfig, SendError};
 
 use crate::support::{Conditions, FAIR, Net, Plan, Weather, address, for_each_seed};
 
@@ -140,7 +141,7 @@ fn a_neighbour_that_restarts_behind_another_port_goes_down_and_comes_up() {
     net.run_for(Duration::from_secs(2));
     net.restart(A);
     net.ports[A] = 50_001;
-    let elsewhere = std::net::SocketAddr::new(address(A).ip(), 50_001);
+    let elsewhere = SocketAddr::new(address(A).ip(), 50_001);
 
     net.run_until(Duration::from_secs(1), |net| net.story(B).len() == 3);
 
@@ -320,8 +321,7 @@ fn a_neighbour_configured_at_the_address_of_another_does_not_shut_it_out() {
         config.handshake_deadline = Duration::from_secs(3);
         if index == A {
             // The operator mistook B's address for C's.
-            let mistaken =
-                peerbound_node::NeighbourConfig { id: ids[C], name: "C".into(), address: Some(address(B)) };
+            let mistaken = NeighbourConfig { id: ids[C], name: "C".into(), address: Some(address(B)) };
             config.neighbours.push(mistaken);
         }
     });

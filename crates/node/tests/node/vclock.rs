@@ -35,11 +35,6 @@ impl VirtualClock {
         self.publish();
     }
 
-    pub(crate) fn advance(&mut self, by: Duration) {
-        self.elapsed += by;
-        self.publish();
-    }
-
     fn publish(&self) {
         // 2026-01-01; certificates of the tests are valid around it.
         NOW.set(Some(Duration::from_secs(START_UNIX.unsigned_abs()) + self.elapsed));
