@@ -1,6 +1,7 @@
 //! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
 
 mod conservation;
+mod hostile;
 mod liveness;
 mod loss;
 mod relaying;
