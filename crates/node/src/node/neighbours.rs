@@ -10,7 +10,7 @@ use crate::counters::FrameDrop;
 use crate::event::Event;
 use crate::links::Link;
 use crate::liveness::LinkState;
-use crate::neighbour::NeighbourState;
+use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::Node;
 
 impl Node {
@@ -20,9 +20,7 @@ impl Node {
             match event {
                 AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
                 AssociationEvent::Replaced(_) => {
-                    if let Some(id) = self.links.get(&address).and_then(|link| link.peer) {
-                        self.events.push_back(Event::NeighbourReplaced { id });
-                    }
+                    self.on_session_replaced(address, now);
                 }
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
@@ -127,6 +125,17 @@ impl Node {
         }
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.come_up(address, now);
+        }
+        self.send_hello_if_due(id, now);
+    }
+
+    fn on_session_replaced(&mut self, address: SocketAddr, now: Instant) {
+        let Some(id) = self.links.get(&address).and_then(|link| link.peer) else {
+            return;
+        };
+        self.events.push_back(Event::NeighbourReplaced { id });
+        if let Some(liveness) = self.neighbours.get_mut(&id).and_then(Neighbour::liveness_mut) {
+            liveness.on_session_replaced(now);
         }
         self.send_hello_if_due(id, now);
     }
