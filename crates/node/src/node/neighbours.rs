@@ -115,6 +115,9 @@ impl Node {
                 self.close_link(address, now);
                 return;
             }
+            // We dial as well, and our hello has precedence: the neighbour may have our session
+            // already. When that comes up here, too, it takes the place of this one.
+            Some((_, None)) if us < id => {}
             Some((other, _)) => self.close_link(other, now),
             None => {}
         }
@@ -160,15 +163,19 @@ impl Node {
                 return;
             }
         };
+        let elsewhere = neighbour.config.address.filter(|dialled| {
+            let is_opening = |link: &Link| link.dialled == Some(id) && link.peer.is_none();
+            *dialled != address && self.links.get(dialled).is_some_and(is_opening)
+        });
         neighbour.go_away(reason.to_string(), &mut self.chance, now);
-        if goes_on {
-            // A candidate was on its way when the session ended.
+        // A candidate was on its way when the session ended, or both dialled and we go on.
+        if let Some(address) = goes_on.then_some(address).or(elsewhere) {
             neighbour.state = NeighbourState::Opening { address };
         }
         if was_up {
             tracing::info!(%id, %reason, "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
-        } else {
+        } else if elsewhere.is_none() {
             tracing::info!(%id, %address, %reason, "Neighbour not reached");
             self.events.push_back(Event::DialFailed { id, address, reason });
         }
