@@ -291,6 +291,7 @@ impl Net {
     }
 
     fn run(&mut self, end: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let mut steps_at_once = 0;
         loop {
             self.flush();
             if done(self) {
@@ -306,6 +307,8 @@ impl Net {
                 self.clock.advance_to(start + end);
                 return false;
             };
+            steps_at_once = if next > self.clock.elapsed() { 0 } else { steps_at_once + 1 };
+            assert!(steps_at_once < 1000, "a timer is due for ever; {}", self.summary());
             self.clock.advance_to(start + next);
             self.step();
         }

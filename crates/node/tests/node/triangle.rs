@@ -1,5 +1,6 @@
 //! A–B–C: the request goes through B and comes back through B; the direct reply does not arrive.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::Discard;
@@ -128,6 +129,23 @@ fn a_direct_reply_with_the_number_that_is_expected_next_does_not_verify() {
 
     assert_eq!(verdict, Verdict::Dropped(Lock::RecordAuth));
     assert_still_works(&mut net);
+}
+
+#[test]
+fn of_several_sessions_the_one_that_knows_most_gives_the_verdict() {
+    // B asks the sessions of A and C in this order; A's knows the number, C's has not come so far.
+    let mut net = requested_from(Demux::EverySession);
+    for _ in 0..100 {
+        net.send(A, B, b"to B alone").unwrap();
+    }
+    net.run_a_little();
+    let newest = net.deliveries.iter().rfind(|delivery| (delivery.from, delivery.to) == (A, B)).unwrap();
+    let again = newest.bytes.clone();
+
+    let verdict = net.inject(SocketAddr::from(([10, 0, 0, 1], 1)), B, &again);
+
+    assert_eq!(verdict, Verdict::Dropped(Lock::Replay));
+    assert_eq!(net.nodes[B].counters().records_discarded.get(Discard::BadMac), 1, "C's was asked, too");
 }
 
 #[test]
