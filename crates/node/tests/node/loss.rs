@@ -117,7 +117,7 @@ impl Traffic {
 
     fn send_for(&mut self, rounds: u32) {
         for _ in 0..rounds {
-            let (from, to, reply) = (self.pick(), self.pick(), self.chance.next_u32() % 2 == 0);
+            let (from, to, reply) = (self.pick(), self.pick(), self.chance.next_u32().is_multiple_of(2));
             let mut payload = self.next.to_be_bytes().to_vec();
             self.next += 1;
             payload.resize(payload.len() + usize::try_from(self.chance.next_u32() % 1000).unwrap(), 7);
