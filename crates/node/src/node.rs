@@ -151,8 +151,8 @@ impl Node {
         if is_client_hello(datagram) && !self.is_shut_down {
             return self.on_hello(from, datagram, now);
         }
-        if self.links.get(&from).is_some() {
-            return self.on_link_datagram(from, datagram, now);
+        if let Some(verdict) = self.on_link_datagram(from, datagram, now) {
+            return verdict;
         }
         let verdict = match self.config.demux {
             Demux::BySource => Verdict::Dropped(Lock::Demux),
@@ -297,17 +297,15 @@ impl Node {
         Verdict::Accepted
     }
 
-    fn on_link_datagram(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
-        let Some(link) = self.links.get_mut(&address) else {
-            return Verdict::Dropped(Lock::Demux);
-        };
+    /// Gives a datagram to the link at this address; returns `None` when there is none.
+    fn on_link_datagram(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Option<Verdict> {
+        let link = self.links.get_mut(&address)?;
         // The arena leaves `self` while its frames are dealt with, and comes back with its memory.
         let mut plaintexts = std::mem::take(&mut self.plaintexts);
         plaintexts.clear();
         let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
         let refused_before = self.counters.peers_refused;
-        self.settle_link(address, now);
-        if let Some(peer) = self.links.get(&address).and_then(|link| link.peer) {
+        if let Some(peer) = self.settle_link(address, now) {
             for index in 0..plaintexts.len() {
                 if let Some(frame) = plaintexts.get_mut(index) {
                     self.on_frame(peer, frame, now);
@@ -316,15 +314,17 @@ impl Node {
         }
         self.plaintexts = plaintexts;
         if self.counters.peers_refused > refused_before {
-            return Verdict::Dropped(Lock::Identity);
+            return Some(Verdict::Dropped(Lock::Identity));
         }
-        Verdict::of(outcome)
+        Some(Verdict::of(outcome))
     }
 
     fn offer_to_every_session(&mut self, datagram: &[u8], now: Instant) -> Verdict {
         let mut farthest = Verdict::Dropped(Lock::Demux);
         for address in self.links.live_addresses() {
-            let verdict = self.on_link_datagram(address, datagram, now);
+            let Some(verdict) = self.on_link_datagram(address, datagram, now) else {
+                continue;
+            };
             if verdict == Verdict::Accepted {
                 return verdict;
             }

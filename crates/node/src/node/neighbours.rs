@@ -14,27 +14,29 @@ use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::Node;
 
 impl Node {
-    /// Draws the conclusions after any input to a link.
-    pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) {
-        while let Some(event) = self.links.get_mut(&address).and_then(|link| link.association.poll_event()) {
+    /// Draws the conclusions after any input to a link; returns who is at its far end, as far as
+    /// that is proved and the link lives.
+    pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) -> Option<NodeId> {
+        // Once per event and once more: a datagram of data, which has none, costs one look-up.
+        loop {
+            let link = self.links.get_mut(&address)?;
+            let Some(event) = link.association.poll_event() else {
+                link.flush(address, &mut self.outbound);
+                if link.association.is_over() {
+                    self.remove_link(address);
+                    return None;
+                }
+                return link.peer;
+            };
             match event {
                 AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
-                AssociationEvent::Replaced(_) => {
-                    self.on_session_replaced(address, now);
-                }
+                AssociationEvent::Replaced(_) => self.on_session_replaced(address, now),
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
                     self.events.push_back(Event::StrangerFailed { address, reason });
                 }
                 AssociationEvent::Down(reason) => self.on_session_down(address, reason, now),
             }
-        }
-        let Some(link) = self.links.get_mut(&address) else {
-            return;
-        };
-        link.flush(address, &mut self.outbound);
-        if link.association.is_over() {
-            self.remove_link(address);
         }
     }
 
