@@ -272,6 +272,25 @@ fn two_that_dial_at_once_from_ports_that_do_not_match_keep_the_same_one_session(
 }
 
 #[test]
+fn a_session_that_its_client_gave_up_does_not_take_the_place_of_the_better_one() {
+    // B gives up its own dialling when A's session comes up; its last flight is still on its way.
+    let mut net = Net::new(&Plan { links: vec![(A, B), (B, A)], ..pair() });
+    net.ports = vec![50_001, 50_002];
+    net.run_for(4 * LATENCY);
+    let last_flight = net.intercept(B, A);
+    assert!(!last_flight.is_empty());
+    net.run_until(DEAD_AFTER, Net::is_up);
+
+    for datagram in &last_flight {
+        net.inject(SocketAddr::new(address(B).ip(), 50_002), A, datagram);
+    }
+    net.run_for(Duration::from_secs(10));
+
+    assert_eq!((net.story(A), net.story(B)), (vec!["B up".into()], vec!["A up".into()]));
+    assert_carries(&mut net);
+}
+
+#[test]
 fn a_dialler_tries_until_its_deadline_and_then_again_and_again() {
     let mut net = Net::with(&pair(), |_, _, config| config.handshake_deadline = Duration::from_secs(2));
     net.cut_both(A, B);
