@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use peerbound_dtls::{Context, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT};
+use peerbound_dtls::{
+    Context, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
+};
 use peerbound_wire::NodeId;
 
 /// Everything a [`crate::Node`] is made from, but time and chance.
@@ -20,6 +22,10 @@ pub struct NodeConfig {
     pub routes: Vec<StaticRoute>,
     /// How long an opening may take, all attempts together.
     pub handshake_deadline: Duration,
+    /// Records, sent and received, after which a link session is replaced.
+    pub rekey_records: u64,
+    /// The age at which a link session is replaced.
+    pub rekey_age: Duration,
     /// Whether to tell of every frame by [`crate::Event::Frame`].
     pub observe_frames: bool,
     /// How a datagram finds its session.
@@ -38,6 +44,8 @@ impl NodeConfig {
             neighbours: Vec::new(),
             routes: Vec::new(),
             handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
+            rekey_records: REKEY_RECORDS_DEFAULT,
+            rekey_age: REKEY_AGE_DEFAULT,
             observe_frames: false,
             demux: Demux::BySource,
             gate: GateMode::On,

@@ -113,3 +113,23 @@ impl Counters {
         *self.datagrams_dropped.entry(reason).or_default() += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_too_many_or_too_few_is_noticed() {
+        let mut counters =
+            Counters { frames_received: 3, frames_originated: 2, frames_sent: 2, ..Counters::default() };
+        counters.frames_delivered = 1;
+        counters.drop_frame(FrameDrop::NoRoute);
+        assert!(!counters.is_conserved());
+
+        counters.drop_frame(FrameDrop::Duplicate);
+        assert!(counters.is_conserved());
+
+        counters.frames_sent += 1;
+        assert!(!counters.is_conserved());
+    }
+}

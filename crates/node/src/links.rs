@@ -63,6 +63,15 @@ impl Links {
         self.by_address.keys().copied().collect()
     }
 
+    /// Returns the addresses with a live session.
+    pub(crate) fn live_addresses(&self) -> Vec<SocketAddr> {
+        self.by_address
+            .iter()
+            .filter(|(_, link)| link.association.is_live())
+            .map(|(address, _)| *address)
+            .collect()
+    }
+
     /// Returns the addresses whose timers are due.
     pub(crate) fn due(&self, now: Instant) -> Vec<SocketAddr> {
         self.by_address

@@ -96,6 +96,15 @@ impl Liveness {
         }
     }
 
+    /// Notes that another session of the same neighbour took over: its handshake has just proved that
+    /// both directions work, and a neighbour that lost its memory wants to hear from us at once.
+    pub(crate) fn on_session_replaced(&mut self, now: Instant) {
+        self.next_hello = now;
+        self.heard_at = now;
+        self.started = now;
+        self.echoed_sent_at = self.echoed_sent_at.map(|_| now);
+    }
+
     /// Returns the hello to send if one is due.
     pub(crate) fn poll_hello(&mut self, now: Instant) -> Option<Hello> {
         if now < self.next_hello {

@@ -91,6 +91,11 @@ impl Neighbour {
         }
     }
 
+    /// Returns whether a session with it is being opened at this address.
+    pub(crate) fn is_opening_at(&self, address: SocketAddr) -> bool {
+        matches!(self.state, NeighbourState::Opening { address: at } if at == address)
+    }
+
     /// Returns whether frames may be sent to it.
     pub(crate) fn is_usable(&self) -> bool {
         matches!(self.state, NeighbourState::Up { is_announced: true, .. })

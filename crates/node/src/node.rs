@@ -104,6 +104,7 @@ pub struct Node {
     plaintexts: Plaintexts,
     frame: Vec<u8>,
     admission: Admission,
+    is_shut_down: bool,
 }
 
 impl Node {
@@ -140,17 +141,18 @@ impl Node {
             chance,
             plaintexts: Plaintexts::new(),
             frame: Vec::new(),
+            is_shut_down: false,
         }
     }
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
         self.counters.datagrams_received += 1;
-        if is_client_hello(datagram) {
+        if is_client_hello(datagram) && !self.is_shut_down {
             return self.on_hello(from, datagram, now);
         }
-        if self.links.get(&from).is_some() {
-            return self.on_link_datagram(from, datagram, now);
+        if let Some(verdict) = self.on_link_datagram(from, datagram, now) {
+            return verdict;
         }
         let verdict = match self.config.demux {
             Demux::BySource => Verdict::Dropped(Lock::Demux),
@@ -164,6 +166,9 @@ impl Node {
 
     /// Lets every timer that is due run: hellos, dialling, retransmission, deadlines.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_shut_down {
+            return;
+        }
         for address in self.links.due(now) {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.handle_timeout(now);
@@ -173,8 +178,10 @@ impl Node {
         self.run_neighbour_timers(now);
     }
 
-    /// Says close_notify to every neighbour and ends every session.
+    /// Says close_notify to every neighbour and ends every session, for good: what comes in later
+    /// finds no session, and no timer runs.
     pub fn shutdown(&mut self, now: Instant) {
+        self.is_shut_down = true;
         for address in self.links.addresses() {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.close(now);
@@ -201,6 +208,9 @@ impl Node {
     /// Returns when [`Self::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_shut_down {
+            return None;
+        }
         let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
         neighbours.into_iter().chain(self.links.poll_timeout()).min()
     }
@@ -293,16 +303,15 @@ impl Node {
         Verdict::Accepted
     }
 
-    fn on_link_datagram(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
-        let Some(link) = self.links.get_mut(&address) else {
-            return Verdict::Dropped(Lock::Demux);
-        };
+    /// Gives a datagram to the link at this address; returns `None` when there is none.
+    fn on_link_datagram(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Option<Verdict> {
+        let link = self.links.get_mut(&address)?;
         // The arena leaves `self` while its frames are dealt with, and comes back with its memory.
         let mut plaintexts = std::mem::take(&mut self.plaintexts);
         plaintexts.clear();
         let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
-        self.settle_link(address, now);
-        if let Some(peer) = self.links.get(&address).and_then(|link| link.peer) {
+        let refused_before = self.counters.peers_refused;
+        if let Some(peer) = self.settle_link(address, now) {
             for index in 0..plaintexts.len() {
                 if let Some(frame) = plaintexts.get_mut(index) {
                     self.on_frame(peer, frame, now);
@@ -310,26 +319,34 @@ impl Node {
             }
         }
         self.plaintexts = plaintexts;
-        Verdict::of(outcome)
+        if self.counters.peers_refused > refused_before {
+            return Some(Verdict::Dropped(Lock::Identity));
+        }
+        Some(Verdict::of(outcome))
     }
 
     fn offer_to_every_session(&mut self, datagram: &[u8], now: Instant) -> Verdict {
-        let mut verdict = Verdict::Dropped(Lock::Demux);
-        for address in self.links.addresses() {
-            verdict = match (self.on_link_datagram(address, datagram, now), verdict) {
-                (Verdict::Accepted, _) => return Verdict::Accepted,
-                // A session that knows the number as its own says more than one that does not.
-                (_, Verdict::Dropped(Lock::Replay)) => verdict,
-                (other, _) => other,
+        let mut farthest = Verdict::Dropped(Lock::Demux);
+        for address in self.links.live_addresses() {
+            let Some(verdict) = self.on_link_datagram(address, datagram, now) else {
+                continue;
             };
+            if verdict == Verdict::Accepted {
+                return verdict;
+            }
+            if verdict.depth() > farthest.depth() {
+                farthest = verdict;
+            }
         }
-        verdict
+        farthest
     }
 
     fn association_config(&self, admission: Admission, precedence: Precedence) -> AssociationConfig {
         let options = SessionOptions { mtu: self.config.mtu, admission, gate: self.config.gate };
         AssociationConfig {
             handshake_deadline: self.config.handshake_deadline,
+            rekey_records: self.config.rekey_records,
+            rekey_age: self.config.rekey_age,
             ..AssociationConfig::new(self.config.context.clone(), options, precedence)
         }
     }

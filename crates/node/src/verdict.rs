@@ -66,6 +66,22 @@ impl Verdict {
             Outcome::Discarded(Discard::BadMac) => Self::Dropped(Lock::RecordAuth),
         }
     }
+
+    /// Ranks where several sessions judged the same datagram: the farther it came, the more is said
+    /// about it. A session that knows the number as one of its own says more than one whose keys
+    /// do not fit; one that ended says the most.
+    pub(crate) fn depth(self) -> u8 {
+        match self {
+            Self::Dropped(Lock::Kernel) | Self::Challenged => 0,
+            Self::Dropped(Lock::Demux) => 1,
+            Self::Dropped(Lock::Gate) => 2,
+            Self::Dropped(Lock::RecordAuth) => 3,
+            Self::Dropped(Lock::Replay) => 4,
+            Self::Dropped(Lock::Identity) => 5,
+            Self::Killed => 6,
+            Self::Accepted => 7,
+        }
+    }
 }
 
 impl fmt::Display for Verdict {

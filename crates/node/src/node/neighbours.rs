@@ -10,33 +10,33 @@ use crate::counters::FrameDrop;
 use crate::event::Event;
 use crate::links::Link;
 use crate::liveness::LinkState;
-use crate::neighbour::NeighbourState;
+use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::Node;
 
 impl Node {
-    /// Draws the conclusions after any input to a link.
-    pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) {
-        while let Some(event) = self.links.get_mut(&address).and_then(|link| link.association.poll_event()) {
+    /// Draws the conclusions after any input to a link; returns who is at its far end, as far as
+    /// that is proved and the link lives.
+    pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) -> Option<NodeId> {
+        // Once per event and once more: a datagram of data, which has none, costs one look-up.
+        loop {
+            let link = self.links.get_mut(&address)?;
+            let Some(event) = link.association.poll_event() else {
+                link.flush(address, &mut self.outbound);
+                if link.association.is_over() {
+                    self.remove_link(address);
+                    return None;
+                }
+                return link.peer;
+            };
             match event {
                 AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
-                AssociationEvent::Replaced(_) => {
-                    if let Some(id) = self.links.get(&address).and_then(|link| link.peer) {
-                        self.events.push_back(Event::NeighbourReplaced { id });
-                    }
-                }
+                AssociationEvent::Replaced(_) => self.on_session_replaced(address, now),
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
                     self.events.push_back(Event::StrangerFailed { address, reason });
                 }
                 AssociationEvent::Down(reason) => self.on_session_down(address, reason, now),
             }
-        }
-        let Some(link) = self.links.get_mut(&address) else {
-            return;
-        };
-        link.flush(address, &mut self.outbound);
-        if link.association.is_over() {
-            self.remove_link(address);
         }
     }
 
@@ -93,9 +93,16 @@ impl Node {
         };
         link.peer = Some(id);
         let new_client = link.client(us);
+        let expected = link.dialled.take_if(|expected| *expected != id);
+        if let Some(other) = expected.and_then(|expected| self.neighbours.get_mut(&expected))
+            && other.is_opening_at(address)
+        {
+            other.go_away(format!("\"{}\" is at its address", peer.name), &mut self.chance, now);
+        }
         let Some(neighbour) = self.neighbours.get_mut(&id) else {
             return; // admission asked for a neighbour's key
         };
+        let was_announced = neighbour.is_usable();
         let other = match neighbour.state {
             NeighbourState::Away { .. } => None,
             NeighbourState::Opening { address: other } => Some((other, None)),
@@ -110,11 +117,30 @@ impl Node {
                 self.close_link(address, now);
                 return;
             }
+            // We dial as well, and our hello has precedence: the neighbour may have our session
+            // already. When that comes up here, too, it takes the place of this one.
+            Some((_, None)) if us < id => {}
             Some((other, _)) => self.close_link(other, now),
             None => {}
         }
+        if was_announced {
+            let reason = format!("it came back from {address}");
+            tracing::info!(%id, reason, "Neighbour down");
+            self.events.push_back(Event::NeighbourDown { id, reason });
+        }
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.come_up(address, now);
+        }
+        self.send_hello_if_due(id, now);
+    }
+
+    fn on_session_replaced(&mut self, address: SocketAddr, now: Instant) {
+        let Some(id) = self.links.get(&address).and_then(|link| link.peer) else {
+            return;
+        };
+        self.events.push_back(Event::NeighbourReplaced { id });
+        if let Some(liveness) = self.neighbours.get_mut(&id).and_then(Neighbour::liveness_mut) {
+            liveness.on_session_replaced(now);
         }
         self.send_hello_if_due(id, now);
     }
@@ -139,15 +165,19 @@ impl Node {
                 return;
             }
         };
+        let elsewhere = neighbour.config.address.filter(|dialled| {
+            let is_opening = |link: &Link| link.dialled == Some(id) && link.peer.is_none();
+            *dialled != address && self.links.get(dialled).is_some_and(is_opening)
+        });
         neighbour.go_away(reason.to_string(), &mut self.chance, now);
-        if goes_on {
-            // A candidate was on its way when the session ended.
+        // A candidate was on its way when the session ended, or both dialled and we go on.
+        if let Some(address) = goes_on.then_some(address).or(elsewhere) {
             neighbour.state = NeighbourState::Opening { address };
         }
         if was_up {
             tracing::info!(%id, %reason, "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
-        } else {
+        } else if elsewhere.is_none() {
             tracing::info!(%id, %address, %reason, "Neighbour not reached");
             self.events.push_back(Event::DialFailed { id, address, reason });
         }
@@ -165,15 +195,20 @@ impl Node {
             && let Err(error) = self.dial(id, address, now)
         {
             tracing::error!(%error, %id, "No session could be made to dial with");
+        }
+        // Where there is a link already, the neighbour may be dialling us from there at this moment.
+        let is_opening = self
+            .links
+            .get_mut(&address)
+            .is_some_and(|link| link.peer.is_none() && *link.dialled.get_or_insert(id) == id);
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return;
+        };
+        if !is_opening {
+            neighbour.go_away("its address is taken by another session".to_owned(), &mut self.chance, now);
             return;
         }
-        // Where there is a link already, the neighbour is dialling us from there at this moment.
-        if let Some(link) = self.links.get_mut(&address) {
-            link.dialled.get_or_insert(id);
-        }
-        if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.state = NeighbourState::Opening { address };
-        }
+        neighbour.state = NeighbourState::Opening { address };
         self.settle_link(address, now);
     }
 

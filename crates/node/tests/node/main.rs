@@ -1,5 +1,10 @@
 //! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
 
+mod conservation;
+mod hostile;
+mod liveness;
+mod loss;
+mod relaying;
 mod support;
 mod triangle;
 mod vclock;

@@ -5,30 +5,35 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::{Authority, Context, ContextConfig, KeyHash, Validity};
-use peerbound_node::{Event, NeighbourConfig, Node, NodeConfig, StaticRoute, Verdict, node_id};
-use peerbound_wire::{FlowId, NodeId};
+use peerbound_node::{Event, FrameAction, FrameDrop, Node, NodeConfig, SendError, Sending, Verdict, node_id};
+use peerbound_wire::{ErrorMessage, FlowId, Header, NodeId, PacketId};
 
 use crate::vclock::{START_UNIX, VirtualClock};
 
+mod insider;
+mod plan;
+mod weather;
+
+pub(crate) use insider::Insider;
+pub(crate) use plan::Plan;
+pub(crate) use weather::{Conditions, FAIR, Weather};
+
 pub(crate) const FLOW: FlowId = FlowId(1);
 
-/// Every wire takes this long.
-const LATENCY: Duration = Duration::from_millis(1);
-
-/// Which nodes there are, who is whose neighbour, and by which routes they reach others.
-pub(crate) struct Plan {
-    pub(crate) nodes: usize,
-    /// The first of each pair dials the second.
-    pub(crate) links: Vec<(usize, usize)>,
-    /// At the first, frames for the second go to the third.
-    pub(crate) routes: Vec<(usize, usize, usize)>,
+/// A datagram on its way.
+struct Packet {
+    from: usize,
+    source: SocketAddr,
+    to: usize,
+    bytes: Vec<u8>,
 }
 
-impl Plan {
-    /// A, B and C in a row: A and C know each other only through B.
-    pub(crate) fn chain_of_three() -> Self {
-        Self { nodes: 3, links: vec![(0, 1), (2, 1)], routes: vec![(0, 2, 1), (2, 0, 1)] }
-    }
+/// One datagram that was delivered, and what became of it.
+pub(crate) struct Delivery {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) verdict: Verdict,
 }
 
 pub(crate) struct Net {
@@ -38,11 +43,20 @@ pub(crate) struct Net {
     pub(crate) contexts: Vec<Context>,
     configs: Vec<NodeConfig>,
     boots: Vec<u32>,
-    wire: BTreeMap<Duration, VecDeque<(usize, usize, Vec<u8>)>>,
+    /// The port from which each node seems to dial, as a NAT would have it; answers come from
+    /// where they were asked.
+    pub(crate) ports: Vec<u16>,
+    wire: BTreeMap<Duration, VecDeque<Packet>>,
+    pub(crate) weather: Weather,
     /// Wires that carry nothing, as (from, to).
     pub(crate) cut: BTreeSet<(usize, usize)>,
-    /// Every datagram that was delivered, with its verdict.
-    pub(crate) verdicts: Vec<(usize, usize, Vec<u8>, Verdict)>,
+    /// Wires that carry no alerts, and so no farewells, as (from, to).
+    pub(crate) farewells_lost: BTreeSet<(usize, usize)>,
+    /// Whether records in the clear get lost, and with them every handshake.
+    pub(crate) handshakes_lost: bool,
+    /// Nodes whose place an insider has taken.
+    pub(crate) insiders: BTreeMap<usize, Insider>,
+    pub(crate) deliveries: Vec<Delivery>,
 }
 
 pub(crate) fn address(index: usize) -> SocketAddr {
@@ -51,52 +65,38 @@ pub(crate) fn address(index: usize) -> SocketAddr {
 
 fn index_of(address: SocketAddr) -> Option<usize> {
     match address {
-        SocketAddr::V4(v4) => usize::from(v4.ip().octets()[3]).checked_sub(1),
-        SocketAddr::V6(_) => None,
+        SocketAddr::V4(v4) if v4.ip().octets()[..3] == [192, 0, 2] => {
+            usize::from(v4.ip().octets()[3]).checked_sub(1)
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => None,
     }
 }
 
 impl Net {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self::with(plan, |_, _| {})
+        Self::with(plan, |_, _, _| {})
     }
 
-    /// Makes the nodes of a plan; `change` may change each one's configuration first.
-    pub(crate) fn with(plan: &Plan, change: impl Fn(usize, &mut NodeConfig)) -> Self {
+    /// Makes the nodes of a plan; `change` may change each one's configuration first, and is told
+    /// the ids of all. Their ids are in the order of their indices, so that what is decided by
+    /// comparing ids is the same in every run.
+    pub(crate) fn with(plan: &Plan, change: impl Fn(usize, &[NodeId], &mut NodeConfig)) -> Self {
         let clock = VirtualClock::start();
         let validity = Validity::days(START_UNIX, 365);
         let authority = Authority::generate("test root", validity).unwrap();
         let contexts: Vec<_> = (0..plan.nodes)
             .map(|index| {
-                let identity = authority.issue(&name(index), validity).unwrap();
+                let identity = std::iter::repeat_with(|| authority.issue(&name(index), validity).unwrap())
+                    .find(|identity| usize::from(identity.key_hash().0[0]) * plan.nodes / 256 == index)
+                    .unwrap();
                 Context::new(ContextConfig::new(identity, vec![authority.to_root()])).unwrap()
             })
             .collect();
-        let id = |index: usize| node_id(&contexts[index].key_hash());
+        let ids: Vec<_> = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
         let configs: Vec<_> = (0..plan.nodes)
             .map(|us| {
-                let neighbour = |index: usize, dial: bool| NeighbourConfig {
-                    id: id(index),
-                    name: name(index),
-                    address: dial.then(|| address(index)),
-                };
-                let dialled =
-                    plan.links.iter().filter(|link| link.0 == us).map(|link| neighbour(link.1, true));
-                let awaited = plan
-                    .links
-                    .iter()
-                    .filter(|link| link.1 == us && !plan.links.contains(&(us, link.0)))
-                    .map(|link| neighbour(link.0, false));
-                let routes = plan.routes.iter().filter(|route| route.0 == us);
-                let mut config = NodeConfig {
-                    neighbours: dialled.chain(awaited).collect(),
-                    routes: routes
-                        .map(|route| StaticRoute { destination: id(route.1), via: id(route.2) })
-                        .collect(),
-                    observe_frames: true,
-                    ..NodeConfig::new(contexts[us].clone())
-                };
-                change(us, &mut config);
+                let mut config = plan.config(us, &ids, &contexts[us]);
+                change(us, &ids, &mut config);
                 config
             })
             .collect();
@@ -104,9 +104,14 @@ impl Net {
             nodes: Vec::new(),
             events: vec![Vec::new(); plan.nodes],
             boots: vec![1; plan.nodes],
+            ports: vec![address(0).port(); plan.nodes],
             wire: BTreeMap::new(),
+            weather: Weather::new(FAIR, 0),
             cut: BTreeSet::new(),
-            verdicts: Vec::new(),
+            farewells_lost: BTreeSet::new(),
+            handshakes_lost: false,
+            insiders: BTreeMap::new(),
+            deliveries: Vec::new(),
             clock,
             contexts,
             configs,
@@ -115,7 +120,7 @@ impl Net {
         net
     }
 
-    /// Runs until every configured neighbour is usable.
+    /// Makes the nodes of a plan and runs until every configured neighbour is usable.
     pub(crate) fn up(plan: &Plan) -> Self {
         let mut net = Self::new(plan);
         net.run_until_up();
@@ -123,13 +128,23 @@ impl Net {
     }
 
     pub(crate) fn run_until_up(&mut self) {
-        self.run_until(Duration::from_secs(30), |net| {
-            net.nodes.iter().all(|node| node.neighbours().iter().all(|neighbour| neighbour.is_usable))
-        });
+        self.run_until(Duration::from_secs(60), Self::is_up);
+    }
+
+    /// Returns whether every configured neighbour of every node is usable; insiders do not count.
+    pub(crate) fn is_up(&self) -> bool {
+        let nodes = self.nodes.iter().enumerate().filter(|(index, _)| !self.insiders.contains_key(index));
+        nodes.into_iter().all(|(_, node)| node.neighbours().iter().all(|neighbour| neighbour.is_usable))
+    }
+
+    /// Returns whether `of` is a usable neighbour of `at`.
+    pub(crate) fn is_usable(&self, at: usize, of: usize) -> bool {
+        let id = self.id(of);
+        self.nodes[at].neighbours().iter().any(|neighbour| neighbour.id == id && neighbour.is_usable)
     }
 
     pub(crate) fn id(&self, index: usize) -> NodeId {
-        self.nodes[index].id()
+        node_id(&self.contexts[index].key_hash())
     }
 
     pub(crate) fn key(&self, index: usize) -> KeyHash {
@@ -142,16 +157,49 @@ impl Net {
         self.nodes[index] = self.boot(index);
     }
 
+    /// Puts an insider in the place of a node: it has its certificate, and dials `victim`.
+    pub(crate) fn replace_by_insider(&mut self, index: usize, victim: usize) {
+        let (us, them) = (self.id(index), self.id(victim));
+        let insider = Insider::dial(self.contexts[index].clone(), us, (victim, them), self.clock.now());
+        self.insiders.insert(index, insider);
+    }
+
+    pub(crate) fn insider(&mut self, index: usize) -> &mut Insider {
+        self.insiders.get_mut(&index).unwrap()
+    }
+
+    /// Sends a request from one node to another.
+    pub(crate) fn send(&mut self, from: usize, to: usize, payload: &[u8]) -> Result<PacketId, SendError> {
+        let sending = Sending { destination: self.id(to), flow: FLOW, is_reply: false, payload };
+        self.nodes[from].send(sending, self.clock.now())
+    }
+
+    /// Sends a reply from one node to another.
+    pub(crate) fn reply(&mut self, from: usize, to: usize, payload: &[u8]) -> Result<PacketId, SendError> {
+        let sending = Sending { destination: self.id(to), flow: FLOW, is_reply: true, payload };
+        self.nodes[from].send(sending, self.clock.now())
+    }
+
+    /// Cuts both wires between two nodes.
+    pub(crate) fn cut_both(&mut self, one: usize, other: usize) {
+        self.cut.extend([(one, other), (other, one)]);
+    }
+
     /// Lets virtual time pass.
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.clock.elapsed() + time;
         self.run(end, |_| false);
     }
 
+    /// Lets a tenth of a second pass: time for a frame to cross any plan and for its answer to come.
+    pub(crate) fn run_a_little(&mut self) {
+        self.run_for(Duration::from_millis(100));
+    }
+
     /// Runs until `done` holds, and fails when it does not within `limit` of virtual time.
     pub(crate) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
         let end = self.clock.elapsed() + limit;
-        assert!(self.run(end, &done), "it did not come about within {limit:?}; events: {:#?}", self.events);
+        assert!(self.run(end, &done), "it did not come about within {limit:?}; {}", self.summary());
     }
 
     /// Lets every node send what it has to send, now.
@@ -163,25 +211,78 @@ impl Net {
 
     /// Returns the payloads delivered to a node.
     pub(crate) fn delivered(&self, index: usize) -> Vec<Vec<u8>> {
-        self.events[index]
-            .iter()
-            .filter_map(|event| match event {
-                Event::Delivered { payload, .. } => Some(payload.clone()),
-                _ => None,
-            })
-            .collect()
+        self.deliveries_at(index).into_iter().map(|(_, payload)| payload).collect()
     }
 
-    pub(crate) fn assert_conserved(&self) {
-        for (index, node) in self.nodes.iter().enumerate() {
-            assert!(node.counters().is_conserved(), "node {index}: {:#?}", node.counters());
+    /// Returns the frames delivered to a node.
+    pub(crate) fn deliveries_at(&self, index: usize) -> Vec<(Header, Vec<u8>)> {
+        let delivered = |event: &Event| match event {
+            Event::Delivered { header, payload } => Some((*header, payload.clone())),
+            _ => None,
+        };
+        self.events[index].iter().filter_map(delivered).collect()
+    }
+
+    /// Returns the errors reported to a node, with their reporters.
+    pub(crate) fn errors(&self, index: usize) -> Vec<(NodeId, ErrorMessage)> {
+        let error = |event: &Event| match event {
+            Event::Error { reporter, message } => Some((*reporter, *message)),
+            _ => None,
+        };
+        self.events[index].iter().filter_map(error).collect()
+    }
+
+    /// Returns where a node sent the frames that pass `which`.
+    pub(crate) fn sent_to(&self, index: usize, which: impl Fn(&Header) -> bool) -> Vec<NodeId> {
+        let sent = |event: &Event| match event {
+            Event::Frame(seen) if which(&seen.header) => match seen.action {
+                FrameAction::Sent(next) => Some(next),
+                FrameAction::Delivered | FrameAction::Dropped(_) => None,
+            },
+            _ => None,
+        };
+        self.events[index].iter().filter_map(sent).collect()
+    }
+
+    /// Returns a node's comings and goings as short words, oldest first.
+    pub(crate) fn story(&self, index: usize) -> Vec<String> {
+        let of = |id: &NodeId| {
+            (0..self.contexts.len()).find(|other| self.id(*other) == *id).map_or_else(String::new, name)
+        };
+        let word = |event: &Event| match event {
+            Event::NeighbourUp { id, .. } => Some(format!("{} up", of(id))),
+            Event::NeighbourReplaced { id } => Some(format!("{} replaced", of(id))),
+            Event::NeighbourDown { id, reason } => Some(format!("{} down: {reason}", of(id))),
+            Event::DialFailed { id, reason, .. } => Some(format!("{} not reached: {reason}", of(id))),
+            Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
+            Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } | Event::Frame(_) => None,
+        };
+        self.events[index].iter().filter_map(word).collect()
+    }
+
+    pub(crate) fn dropped(&self, index: usize, reason: FrameDrop) -> u64 {
+        self.nodes[index].counters().frames_dropped.get(&reason).copied().unwrap_or(0)
+    }
+
+    /// Takes the datagrams that are on their way between two nodes off the wire.
+    pub(crate) fn intercept(&mut self, from: usize, to: usize) -> Vec<Vec<u8>> {
+        self.flush();
+        let mut taken = Vec::new();
+        for packets in self.wire.values_mut() {
+            let (ours, others) = std::mem::take(packets)
+                .into_iter()
+                .partition::<VecDeque<_>, _>(|packet| (packet.from, packet.to) == (from, to));
+            *packets = others;
+            taken.extend(ours.into_iter().map(|packet| packet.bytes));
         }
+        taken
     }
 
-    /// Puts a datagram on the wire as if `from` had sent it.
-    pub(crate) fn inject(&mut self, from: usize, to: usize, datagram: Vec<u8>) {
-        let arrival = self.clock.elapsed() + LATENCY;
-        self.wire.entry(arrival).or_default().push_back((from, to, datagram));
+    /// Hands a datagram to a node as if it came from `source`, at this moment.
+    pub(crate) fn inject(&mut self, source: SocketAddr, to: usize, datagram: &[u8]) -> Verdict {
+        let verdict = self.nodes[to].handle_datagram(source, datagram, self.clock.now());
+        self.collect(to);
+        verdict
     }
 
     fn boot(&self, index: usize) -> Node {
@@ -190,19 +291,24 @@ impl Net {
     }
 
     fn run(&mut self, end: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let mut steps_at_once = 0;
         loop {
             self.flush();
             if done(self) {
                 return true;
             }
             let start = self.clock.now() - self.clock.elapsed();
-            let timeout = self.nodes.iter().filter_map(Node::poll_timeout).min();
+            let nodes = self.nodes.iter().enumerate().filter(|(index, _)| !self.insiders.contains_key(index));
+            let nodes = nodes.filter_map(|(_, node)| node.poll_timeout());
+            let timeout = nodes.chain(self.insiders.values().filter_map(Insider::poll_timeout)).min();
             let timeout = timeout.map(|at| at.saturating_duration_since(start));
             let arrival = self.wire.keys().next().copied();
             let Some(next) = timeout.into_iter().chain(arrival).min().filter(|next| *next <= end) else {
                 self.clock.advance_to(start + end);
                 return false;
             };
+            steps_at_once = if next > self.clock.elapsed() { 0 } else { steps_at_once + 1 };
+            assert!(steps_at_once < 1000, "a timer is due for ever; {}", self.summary());
             self.clock.advance_to(start + next);
             self.step();
         }
@@ -211,38 +317,91 @@ impl Net {
     fn step(&mut self) {
         let now = self.clock.now();
         while let Some(entry) = self.wire.first_entry().filter(|entry| *entry.key() <= self.clock.elapsed()) {
-            for (from, to, datagram) in entry.remove() {
-                let verdict = self.nodes[to].handle_datagram(address(from), &datagram, now);
-                self.verdicts.push((from, to, datagram, verdict));
+            for Packet { from, source, to, bytes } in entry.remove() {
+                if let Some(insider) = self.insiders.get_mut(&to) {
+                    insider.handle_datagram(&bytes, now);
+                } else {
+                    let verdict = self.nodes[to].handle_datagram(source, &bytes, now);
+                    self.deliveries.push(Delivery { from, to, bytes, verdict });
+                }
                 self.collect(to);
             }
         }
         for index in 0..self.nodes.len() {
-            if self.nodes[index].poll_timeout().is_some_and(|at| at <= now) {
+            if let Some(insider) = self.insiders.get_mut(&index) {
+                if insider.poll_timeout().is_some_and(|at| at <= now) {
+                    insider.handle_timeout(now);
+                }
+            } else if self.nodes[index].poll_timeout().is_some_and(|at| at <= now) {
                 self.nodes[index].handle_timeout(now);
             }
+            self.collect(index);
         }
     }
 
+    /// Puts on the wire what a node, or the insider in its place, has to send, and checks its books.
     fn collect(&mut self, index: usize) {
-        let arrival = self.clock.elapsed() + LATENCY;
+        if let Some(insider) = self.insiders.get_mut(&index) {
+            let victim = insider.victim;
+            let datagrams: Vec<_> = std::iter::from_fn(|| insider.poll_transmit()).collect();
+            datagrams.into_iter().for_each(|datagram| self.put_on_wire(index, address(victim), datagram));
+            return;
+        }
         while let Some(batch) = self.nodes[index].poll_transmit() {
-            let Some(to) = index_of(batch.destination).filter(|to| *to < self.nodes.len()) else {
-                continue;
-            };
-            if self.cut.contains(&(index, to)) {
-                continue;
-            }
             for datagram in batch.datagrams() {
-                self.wire.entry(arrival).or_default().push_back((index, to, datagram.to_vec()));
+                self.put_on_wire(index, batch.destination, datagram.to_vec());
             }
         }
         while let Some(event) = self.nodes[index].poll_event() {
             self.events[index].push(event);
         }
+        let counters = self.nodes[index].counters();
+        assert!(counters.is_conserved(), "node {index}: {counters:#?}");
+    }
+
+    fn put_on_wire(&mut self, from: usize, destination: SocketAddr, bytes: Vec<u8>) {
+        const ALERT: u8 = 21;
+        let Some(to) = index_of(destination).filter(|to| *to < self.nodes.len()) else {
+            return;
+        };
+        let is_lost_farewell = self.farewells_lost.contains(&(from, to)) && bytes.first() == Some(&ALERT);
+        let is_in_the_clear = bytes.get(3..5) == Some(&[0, 0]);
+        let is_lost_handshake = self.handshakes_lost && is_in_the_clear;
+        if self.cut.contains(&(from, to)) || is_lost_farewell || is_lost_handshake {
+            return;
+        }
+        let is_an_answer = destination != address(to);
+        let port = if is_an_answer { address(from).port() } else { self.ports[from] };
+        let source = SocketAddr::new(address(from).ip(), port);
+        for arrival in self.weather.arrivals() {
+            let packet = Packet { from, source, to, bytes: bytes.clone() };
+            self.wire.entry(self.clock.elapsed() + arrival).or_default().push_back(packet);
+        }
+    }
+
+    fn summary(&self) -> String {
+        let stories =
+            (0..self.nodes.len()).map(|index| format!("\n{}: {:?}", name(index), self.story(index)));
+        format!("at {:?}:{}", self.clock.elapsed(), stories.collect::<String>())
     }
 }
 
-fn name(index: usize) -> String {
+pub(crate) fn name(index: usize) -> String {
     ["A", "B", "C", "D", "E", "F"].get(index).map_or_else(|| format!("N{index}"), |name| (*name).to_owned())
+}
+
+/// Runs a story once for each seed, and names the seed of one that fails.
+pub(crate) fn for_each_seed(seeds: std::ops::Range<u64>, story: impl Fn(u64)) {
+    struct Named(u64);
+    impl Drop for Named {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("the seed was {}", self.0);
+            }
+        }
+    }
+    for seed in seeds {
+        let _named = Named(seed);
+        story(seed);
+    }
 }
