@@ -21,6 +21,9 @@ use crate::running;
 /// Lines that may wait to be sent; standard input waits behind them.
 const LINES_MAX: usize = 64;
 
+/// The longest wait to ask for: a year. The clock of a host cannot count every number of seconds.
+const SECONDS_MAX: u64 = 365 * 24 * 3600;
+
 /// How often a line is tried while its way is being built.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -33,10 +36,10 @@ pub(crate) struct SendArguments {
     #[arg(value_name = "NODE")]
     to: String,
     /// Seconds that the first line may wait for the neighbours to come up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     wait: u64,
     /// Seconds to wait for answers after the last line.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     linger: u64,
 }
 
