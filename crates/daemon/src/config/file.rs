@@ -112,6 +112,11 @@ fn one_line(message: &str) -> String {
     let lines: Vec<_> = message.lines().collect();
     let line = lines.join(", ").replace("expected i64", "expected a whole number");
     let line = line.replace("expected a sequence", "expected a list in brackets, [..]");
+    let line = line.replace("expected a map", "expected a table");
+    let line = match line.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => line,
+    };
     line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
