@@ -25,14 +25,19 @@ pub(crate) fn demo(arguments: &DemoArguments, output: &Output) -> CommandResult 
         keep::prepare(dir)?;
     }
     let demo = run_demo().map_err(Failure::world)?;
-    output.result(&demo.report, || narrative::tell(&demo.report))?;
+    // A reader may go away early; what was to be kept is kept, and the verdict stands.
+    let printed = output.result(&demo.report, || narrative::tell(&demo.report));
     if let Some(dir) = &arguments.keep {
         keep::keep(&demo, dir)?;
     }
     if let Some(file) = &arguments.pcap {
         write_capture(&demo, file)?;
     }
-    Ok(if demo.report.holds { Outcome::Held } else { Outcome::DidNotHold })
+    if !demo.report.holds {
+        return Ok(Outcome::DidNotHold);
+    }
+    printed?;
+    Ok(Outcome::Held)
 }
 
 /// Writes the capture in place of an earlier one; it holds secrets, so only its owner can read it.

@@ -10,7 +10,7 @@ use peerbound_wire::Header;
 use serde::Serialize;
 
 use crate::outcome::{CommandResult, Failure, Outcome};
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::running;
 
 #[derive(Args)]
@@ -82,10 +82,7 @@ pub(crate) fn listen(arguments: &ListenArguments, output: &Output) -> CommandRes
 
 fn echo(daemon: &Daemon, header: &Header, payload: Vec<u8>) {
     if let Err(error) = daemon.send(header.source, header.flow, true, payload) {
-        anstream::eprintln!(
-            "peerbound: the echo to {} was not sent: {error}",
-            daemon.name_of(&header.source)
-        );
+        complain(format_args!("the echo to {} was not sent: {error}", daemon.name_of(&header.source)));
     }
 }
 

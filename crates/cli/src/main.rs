@@ -14,6 +14,7 @@ mod pki;
 mod run;
 mod running;
 mod send;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -51,7 +52,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::report(&error),
+    };
     let filter = EnvFilter::try_from_env("PEERBOUND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let output = output::Output::new(arguments.json);

@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::output::complain;
+
 /// A command that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -43,7 +45,7 @@ impl Failure {
         if is_broken_pipe {
             return ExitCode::SUCCESS;
         }
-        anstream::eprintln!("peerbound: {error}");
+        complain(error);
         ExitCode::from(code)
     }
 }

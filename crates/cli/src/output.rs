@@ -1,5 +1,6 @@
 //! Standard output: text for people, or one JSON value a line for programs.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -31,4 +32,9 @@ impl Output {
         // A reader at the other end of a pipe wants each line when it happens.
         stdout.flush()
     }
+}
+
+/// Tells on standard error what went wrong, in one line. That nobody reads it is no reason to panic.
+pub(crate) fn complain(sentence: impl Display) {
+    let _ = writeln!(anstream::stderr(), "peerbound: {sentence}");
 }

@@ -1,7 +1,8 @@
 //! `peerbound pki`: an authority and the certificates of nodes, as PEM files.
 
+use std::env::VarError;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -13,6 +14,9 @@ use serde::Serialize;
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
+
+/// What OpenSSL makes room for when it asks for the passphrase of a key (PEM_BUFSIZE).
+const PASSPHRASE_BYTES_MAX: usize = 1024;
 
 /// The variable that may hold the passphrase of the authority's key.
 const PASSPHRASE_VARIABLE: &str = "PEERBOUND_CA_PASSPHRASE";
@@ -32,8 +36,8 @@ pub(crate) struct InitArguments {
     /// The folder for the files; made if it is missing.
     #[arg(long, value_name = "DIR", default_value = "pki")]
     dir: PathBuf,
-    /// The name in the authority's certificate.
-    #[arg(long, default_value = "peerbound CA")]
+    /// The name in the authority's certificate: 1 to 64 characters.
+    #[arg(long, default_value = "peerbound CA", value_parser = authority_name)]
     name: String,
     /// How long it is valid.
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -89,7 +93,8 @@ pub(crate) fn pki(command: &PkiCommand, output: &Output) -> CommandResult {
 
 fn init(arguments: &InitArguments, output: &Output) -> CommandResult {
     let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
-    fs::create_dir_all(&arguments.dir).map_err(|error| about(&arguments.dir, "cannot be made", error))?;
+    fs::create_dir_all(&arguments.dir)
+        .map_err(|error| about(&arguments.dir, "the folder cannot be made: choose another", error))?;
     let authority = Authority::generate(&arguments.name, Validity::days(unix_seconds(), arguments.days))
         .map_err(|error| {
             Failure::Request(anyhow!("the authority \"{}\" cannot be made: {error}", arguments.name))
@@ -102,20 +107,7 @@ fn init(arguments: &InitArguments, output: &Output) -> CommandResult {
 
 fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
     let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
-    let (certificate_path, key_path) = (arguments.dir.join("ca.pem"), arguments.dir.join("ca.key"));
-    let read = |path: &Path| {
-        fs::read(path).map_err(|error| {
-            about(path, "cannot be read: make an authority with `peerbound pki init`", error)
-        })
-    };
-    let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
-    let authority = Authority::from_pem(&certificate, &key, passphrase.as_deref()).map_err(|error| {
-        let path = match error {
-            IdentityError::NoCertificate => &certificate_path,
-            _ => &key_path,
-        };
-        Failure::Request(anyhow!("{}: {error}", path.display()))
-    })?;
+    let authority = read_authority(&arguments.dir, passphrase.as_deref())?;
     let identity = authority
         .issue(&arguments.name, Validity::days(unix_seconds(), arguments.days))
         .map_err(|error| Failure::Request(anyhow!("\"{}\" cannot be certified: {error}", arguments.name)))?;
@@ -125,10 +117,49 @@ fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
     show(&arguments.dir.join(format!("{}.pem", arguments.name)), output)
 }
 
+fn read_authority(dir: &Path, passphrase: Option<&[u8]>) -> Result<Authority, Failure> {
+    let (certificate_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                about(path, "the authority is missing: make one with `peerbound pki init`", error)
+            }
+            _ => about(path, "cannot be read", error),
+        })
+    };
+    let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
+    Authority::from_pem(&certificate, &key, passphrase).map_err(|error| {
+        let (path, problem) = match error {
+            IdentityError::NoCertificate => (&certificate_path, error.to_string()),
+            IdentityError::WrongPassphrase => (&key_path, closed_key(&key, passphrase)),
+            IdentityError::NoKey
+            | IdentityError::KeyMismatch { .. }
+            | IdentityError::Expired { .. }
+            | IdentityError::NotYetValid { .. }
+            | IdentityError::Openssl(_) => (&key_path, error.to_string()),
+        };
+        Failure::Request(anyhow!("{}: {problem}", path.display()))
+    })
+}
+
+/// Says why a key did not open: OpenSSL does not tell garbage from a wrong passphrase.
+fn closed_key(key: &[u8], passphrase: Option<&[u8]>) -> String {
+    let is_encrypted = String::from_utf8_lossy(key).contains("ENCRYPTED");
+    match (is_encrypted, passphrase) {
+        (false, _) => "it holds no readable PEM private key".to_owned(),
+        (true, None) => {
+            format!("it is encrypted: give its passphrase by --passphrase-file or {PASSPHRASE_VARIABLE}")
+        }
+        (true, Some(_)) => "the passphrase does not open it: give the one it was made with".to_owned(),
+    }
+}
+
 fn show(file: &Path, output: &Output) -> CommandResult {
     let pem = fs::read(file).map_err(|error| about(file, "cannot be read", error))?;
-    let certificates =
-        read_certificates(&pem).map_err(|error| Failure::Request(anyhow!("{}: {error}", file.display())))?;
+    let certificates = read_certificates(&pem).map_err(|error| {
+        let fix = "it takes a file with -----BEGIN CERTIFICATE----- in it";
+        Failure::Request(anyhow!("{}: {error}: {fix}", file.display()))
+    })?;
     for certificate in &certificates {
         let shown = shown(file, certificate)?;
         output.result(&shown, || {
@@ -198,18 +229,39 @@ pub(crate) fn about(path: &Path, problem: &str, error: std::io::Error) -> Failur
     Failure::Request(anyhow!("{}: {problem} ({error})", path.display()))
 }
 
+/// Takes the passphrase from the first line of the file, or from the variable; where neither is
+/// given there is none.
 fn passphrase(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
-    let text = match file {
-        Some(file) => fs::read_to_string(file).map_err(|error| about(file, "cannot be read", error))?,
+    let (text, place) = match file {
+        Some(file) => {
+            let text = fs::read_to_string(file)
+                .map_err(|error| about(file, "the passphrase cannot be read from it", error))?;
+            (text, file.display().to_string())
+        }
         None => match std::env::var(PASSPHRASE_VARIABLE) {
-            Ok(text) => text,
-            Err(_) => return Ok(None),
+            Ok(text) => (text, PASSPHRASE_VARIABLE.to_owned()),
+            Err(VarError::NotPresent) => return Ok(None),
+            Err(VarError::NotUnicode(_)) => {
+                return Err(Failure::Request(anyhow!("{PASSPHRASE_VARIABLE}: it is not text in UTF-8")));
+            }
         },
     };
-    match text.lines().next().filter(|line| !line.is_empty()) {
-        Some(line) => Ok(Some(line.as_bytes().to_vec())),
-        None => Err(Failure::Request(anyhow!("the passphrase is empty: put it into the first line"))),
+    let line = text.lines().next().unwrap_or_default();
+    match line.len() {
+        0 => Err(Failure::Request(anyhow!("{place}: its first line, the passphrase, is empty: write one"))),
+        1..=PASSPHRASE_BYTES_MAX => Ok(Some(line.as_bytes().to_vec())),
+        _ => Err(Failure::Request(anyhow!(
+            "{place}: its first line, the passphrase, is longer than {PASSPHRASE_BYTES_MAX} bytes: shorten it"
+        ))),
     }
+}
+
+/// OpenSSL encodes a common name of 1 to 64 characters (RFC 5280, appendix A.1).
+fn authority_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control) {
+        return Err("a name has 1 to 64 printable characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A name that is a file name on every system and a label in a certificate.
@@ -220,7 +272,7 @@ fn node_name(text: &str) -> Result<String, String> {
             "a name has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned()
         );
     }
-    if text == "ca" {
+    if text.eq_ignore_ascii_case("ca") {
         return Err("this name is the authority's: choose another".to_owned());
     }
     Ok(text.to_owned())

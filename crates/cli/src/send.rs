@@ -15,11 +15,14 @@ use serde::Serialize;
 
 use crate::listen::Delivered;
 use crate::outcome::{CommandResult, Failure, Outcome};
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::running;
 
 /// Lines that may wait to be sent; standard input waits behind them.
 const LINES_MAX: usize = 64;
+
+/// The longest wait to ask for: a year. The clock of a host cannot count every number of seconds.
+const SECONDS_MAX: u64 = 365 * 24 * 3600;
 
 /// How often a line is tried while its way is being built.
 const RETRY: Duration = Duration::from_millis(20);
@@ -33,10 +36,10 @@ pub(crate) struct SendArguments {
     #[arg(value_name = "NODE")]
     to: String,
     /// Seconds that the first line may wait for the neighbours to come up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     wait: u64,
     /// Seconds to wait for answers after the last line.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     linger: u64,
 }
 
@@ -47,10 +50,18 @@ struct Failed {
     reason: String,
 }
 
+/// Whether a line was dealt with, or a signal came while it waited.
+enum Progress {
+    GoOn,
+    Stop,
+}
+
 struct Sender<'a> {
     daemon: &'a Daemon,
     output: &'a Output,
     to: NodeId,
+    /// What to look at when the first line finds no way.
+    advice: String,
     flow: FlowId,
     /// Until when a missing neighbour may still come up for the first time.
     patience: Instant,
@@ -62,6 +73,7 @@ struct Sender<'a> {
 pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult {
     let config = running::load(&arguments.config)?;
     let to = find(&config, &arguments.to)?;
+    let advice = advice(&config, to);
     let signals = running::signals()?;
     let daemon = running::start(config)?;
     let lines = read_lines();
@@ -69,6 +81,7 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
         daemon: &daemon,
         output,
         to,
+        advice,
         flow: FlowId(std::process::id()),
         patience: now() + Duration::from_secs(arguments.wait),
         sent: 0,
@@ -78,7 +91,10 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
     loop {
         select! {
             recv(lines) -> line => match line {
-                Ok(line) => sender.on_line(line.as_bytes())?,
+                Ok(line) => match sender.on_line(line.as_bytes(), &signals)? {
+                    Progress::GoOn => {}
+                    Progress::Stop => break,
+                },
                 Err(_) => break,
             },
             recv(daemon.events()) -> event => sender.on_event(event.map_err(gone)?)?,
@@ -92,24 +108,33 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
 }
 
 impl Sender<'_> {
-    fn on_line(&mut self, line: &[u8]) -> Result<(), Failure> {
+    fn on_line(&mut self, line: &[u8], signals: &Receiver<()>) -> Result<Progress, Failure> {
         loop {
             match self.daemon.send(self.to, self.flow, false, line.to_vec()) {
                 Ok(_) => {
                     self.sent += 1;
                     // From here on, a missing neighbour is one that was lost.
                     self.patience = now();
-                    return Ok(());
+                    return Ok(Progress::GoOn);
                 }
                 Err(CommandError::Gone) => return Err(gone(CommandError::Gone)),
                 Err(CommandError::Send(SendError::NoRoute { .. })) if now() < self.patience => {}
                 Err(CommandError::Busy | CommandError::Send(SendError::QueueFull)) => {}
-                Err(error) => return self.fail(error.to_string()),
+                Err(CommandError::Send(SendError::NoRoute { destination, reason })) => {
+                    let to = self.daemon.name_of(&destination);
+                    let advice = if self.sent == 0 { self.advice.as_str() } else { "" };
+                    self.fail(format!("no way to {to}: {reason}{advice}"))?;
+                    return Ok(Progress::GoOn);
+                }
+                Err(error) => {
+                    self.fail(error.to_string())?;
+                    return Ok(Progress::GoOn);
+                }
             }
-            match self.daemon.events().recv_timeout(RETRY) {
-                Ok(event) => self.on_event(event)?,
-                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
-                Err(error) => return Err(gone(error)),
+            select! {
+                recv(self.daemon.events()) -> event => self.on_event(event.map_err(gone)?)?,
+                recv(signals) -> _ => return Ok(Progress::Stop),
+                default(RETRY) => {}
             }
         }
     }
@@ -152,7 +177,7 @@ impl Sender<'_> {
         if self.output.is_json() {
             self.output.result(&Failed { reason }, String::new)?;
         } else {
-            anstream::eprintln!("peerbound: {reason}");
+            complain(reason);
         }
         Ok(())
     }
@@ -183,6 +208,19 @@ fn find(config: &DaemonConfig, text: &str) -> Result<NodeId, Failure> {
             "nobody is called \"{text}\" (known names: {known}): add it to [names], or give a node id"
         ))
     })
+}
+
+/// Says what is to be looked at when the way to a node does not come up.
+fn advice(config: &DaemonConfig, to: NodeId) -> String {
+    let route = config.node.routes.iter().find(|route| route.destination == to);
+    let next = route.map_or(to, |route| route.via);
+    match config.node.neighbours.iter().find(|neighbour| neighbour.id == next).map(|next| next.address) {
+        Some(Some(address)) => {
+            format!("; see that it runs at {address} and has this node among its neighbours")
+        }
+        Some(None) => format!("; see that it runs and dials this node at {}", config.listen),
+        None => "; add a [[route]] to it".to_owned(),
+    }
 }
 
 fn gone(_: impl std::fmt::Debug) -> Failure {

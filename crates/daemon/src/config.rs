@@ -3,6 +3,7 @@
 
 mod error;
 mod file;
+mod reading;
 mod valid;
 
 pub use error::ConfigError;

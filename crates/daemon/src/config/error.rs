@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: one sentence that names the file, the key and the fix.
 
+use std::io;
 use std::path::PathBuf;
 
 use peerbound_dtls::{ErrorStack, IdentityError};
@@ -7,13 +8,25 @@ use peerbound_dtls::{ErrorStack, IdentityError};
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file cannot be read.
+    /// The file cannot be read.
     #[error("{file}: cannot be read: {source}", file = file.display())]
     Unreadable {
         /// Which file.
         file: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// A file that the configuration names cannot be read.
+    #[error("{file}: {key}: {named} cannot be read: {source}; {fix}", file = file.display(), named = named.display(), fix = fix_for_reading(source))]
+    NamedUnreadable {
+        /// The file that names it.
+        file: PathBuf,
+        /// The key that names it.
+        key: String,
+        /// The file that cannot be read.
+        named: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// The file is not TOML of the right shape.
     #[error("{file}:{line}: {problem}", file = file.display())]
@@ -36,7 +49,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// A certificate or key cannot be used.
-    #[error("{file}: {source}", file = file.display())]
+    #[error("{file}: {source}{fix}", file = file.display(), fix = fix_for_identity(source))]
     Identity {
         /// The file with the certificate or key.
         file: PathBuf,
@@ -51,4 +64,28 @@ pub enum ConfigError {
         /// What OpenSSL says.
         source: ErrorStack,
     },
+}
+
+fn fix_for_reading(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "correct the path, or make the file with `peerbound pki`",
+        io::ErrorKind::PermissionDenied => "let the user that runs the node read it",
+        io::ErrorKind::IsADirectory => "name a file in it",
+        _ => "name another file",
+    }
+}
+
+/// Adds to an error of the identity what it leaves open.
+fn fix_for_identity(error: &IdentityError) -> String {
+    match error {
+        IdentityError::NoCertificate => ": it takes a file with -----BEGIN CERTIFICATE----- in it".to_owned(),
+        IdentityError::KeyMismatch { .. } => {
+            ": name the two files that `peerbound pki issue` wrote together".to_owned()
+        }
+        IdentityError::Openssl(stack) => format!(": {stack}"),
+        IdentityError::NoKey
+        | IdentityError::WrongPassphrase
+        | IdentityError::Expired { .. }
+        | IdentityError::NotYetValid { .. } => String::new(),
+    }
 }

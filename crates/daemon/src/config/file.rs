@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::config::error::ConfigError;
+use crate::config::reading;
 
 /// A configuration file as it is typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,9 +38,10 @@ pub struct NodeFile {
     /// PEM: the roots we trust.
     pub roots: Vec<PathBuf>,
     /// The address and port to listen on.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// The largest datagram to send, in bytes of UDP payload.
-    pub mtu: Option<u16>,
+    pub mtu: Option<i64>,
 }
 
 /// A table `[[neighbour]]`: exactly one of `id` and `certificate` says who it must prove to be.
@@ -52,6 +55,7 @@ pub struct NeighbourFile {
     /// Its certificate, from which the id follows.
     pub certificate: Option<PathBuf>,
     /// Where to dial it; without an address we wait for it to dial us.
+    #[serde(default, deserialize_with = "some_address")]
     pub address: Option<SocketAddr>,
 }
 
@@ -71,7 +75,7 @@ impl ConfigFile {
     /// # Errors
     /// Says which file, line and key is wrong.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = reading::text(path)
             .map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
@@ -82,10 +86,48 @@ impl ConfigFile {
     /// Says which line and key is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let line = text.get(..start).map_or(1, |before| before.matches('\n').count() + 1);
-            let problem = error.message().lines().collect::<Vec<_>>().join(", ");
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let key = key_of_value(before).map(|key| format!("{key}: ")).unwrap_or_default();
+            let problem = format!("{key}{}", one_line(error.message()));
             ConfigError::Syntax { file: path.to_owned(), line, problem }
         })
     }
+}
+
+/// Returns the key whose value begins where `before` ends, if one stands before it on its line.
+fn key_of_value(before: &str) -> Option<&str> {
+    let line = before.rsplit('\n').next()?;
+    let (key, rest) = line.split_once('=')?;
+    let is_key =
+        key.trim().chars().all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
+    (is_key && rest.trim().is_empty()).then(|| key.trim())
+}
+
+/// Makes one line of what TOML says, whatever the file has in its keys, in words of TOML alone.
+fn one_line(message: &str) -> String {
+    if message.starts_with("invalid type: map, expected a sequence") {
+        return "this table may stand several times: write its head in double brackets, [[..]]".to_owned();
+    }
+    let lines: Vec<_> = message.lines().collect();
+    let line = lines.join(", ").replace("expected i64", "expected a whole number");
+    let line = line.replace("expected a sequence", "expected a list in brackets, [..]");
+    let line = line.replace("expected a map", "expected a table");
+    let line = match line.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => line,
+    };
+    line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        let fix = "write one like \"192.0.2.1:7001\" or \"[2001:db8::1]:7001\"";
+        D::Error::custom(format!("{text:?} is no IP address with a port: {fix}"))
+    })
+}
+
+fn some_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    address(deserializer).map(Some)
 }

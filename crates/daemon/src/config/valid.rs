@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use peerbound_dtls::{Context, ContextConfig, Identity, KeyHash, X509, read_certificates};
+use peerbound_dtls::{Context, ContextConfig, Identity, IdentityError, KeyHash, X509, read_certificates};
 use peerbound_node::{NeighbourConfig, NodeConfig, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile};
+use crate::config::reading;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
-const MTU_MIN: u16 = 256;
+const MTU_MIN: i64 = 256;
 
 /// The greatest: the payload of the largest UDP datagram over IPv4.
-const MTU_MAX: u16 = 65_507;
+const MTU_MAX: i64 = 65_507;
 
 /// Neighbours of one node: 1024 x 200 kB = 200 MB at worst.
 const NEIGHBOURS_MAX: usize = 1024;
+
+/// Characters of a name: as many as a common name in a certificate may have (RFC 5280, appendix A.1).
+const NAME_CHARACTERS_MAX: usize = 64;
 
 /// What a daemon is started with.
 #[derive(Debug, Clone)]
@@ -63,10 +67,7 @@ impl Validation<'_> {
     fn validate(&self, file: &ConfigFile) -> Result<DaemonConfig, ConfigError> {
         let context = self.context(file)?;
         let us = node_id(&context.key_hash());
-        let mtu = file.node.mtu.unwrap_or(peerbound_dtls::MTU_DEFAULT);
-        if !(MTU_MIN..=MTU_MAX).contains(&mtu) {
-            return Err(self.value("node.mtu", format!("{mtu} is not between {MTU_MIN} and {MTU_MAX}")));
-        }
+        let mtu = file.node.mtu.map_or(Ok(peerbound_dtls::MTU_DEFAULT), |mtu| self.mtu(mtu))?;
         let neighbours = self.neighbours(file, us)?;
         let names = self.names(file, &neighbours)?;
         let routes = self.routes(file, us, &neighbours, &names)?;
@@ -74,16 +75,35 @@ impl Validation<'_> {
         Ok(DaemonConfig { node, listen: file.node.listen, names })
     }
 
+    fn mtu(&self, bytes: i64) -> Result<u16, ConfigError> {
+        u16::try_from(bytes).ok().filter(|_| (MTU_MIN..=MTU_MAX).contains(&bytes)).ok_or_else(|| {
+            let problem =
+                format!("{bytes} bytes are out of range: give {MTU_MIN} to {MTU_MAX}, or leave it out");
+            self.value("node.mtu", problem)
+        })
+    }
+
     fn context(&self, file: &ConfigFile) -> Result<Context, ConfigError> {
         let certificate_path = self.base.join(&file.node.certificate);
         let key_path = self.base.join(&file.node.key);
-        let (certificate, key) = (self.read(&file.node.certificate)?, self.read(&file.node.key)?);
+        let certificate = self.read(&file.node.certificate, "node.certificate")?;
+        let key = self.read(&file.node.key, "node.key")?;
+        if is_encrypted(&key) {
+            let path = key_path.display();
+            let problem = format!(
+                "{path} is encrypted, and a node starts without a passphrase: decrypt it with `openssl pkey`"
+            );
+            return Err(self.value("node.key", problem));
+        }
         let identity = Identity::from_pem(&certificate, &key).map_err(|source| ConfigError::Identity {
             file: match source {
-                peerbound_dtls::IdentityError::NoKey | peerbound_dtls::IdentityError::KeyMismatch { .. } => {
+                IdentityError::NoKey | IdentityError::WrongPassphrase | IdentityError::KeyMismatch { .. } => {
                     key_path
                 }
-                _ => certificate_path.clone(),
+                IdentityError::NoCertificate
+                | IdentityError::Expired { .. }
+                | IdentityError::NotYetValid { .. }
+                | IdentityError::Openssl(_) => certificate_path.clone(),
             },
             source,
         })?;
@@ -92,14 +112,14 @@ impl Validation<'_> {
             .map_err(|source| ConfigError::Identity { file: certificate_path.clone(), source })?;
         let mut roots = Vec::new();
         for path in &file.node.roots {
-            roots.extend(self.certificates(path)?);
+            roots.extend(self.certificates(path, "node.roots")?);
         }
         if roots.is_empty() {
             return Err(self.value("node.roots", "name at least one file with a root certificate".to_owned()));
         }
         if !roots.iter().any(|root| identity.is_issued_by(root)) {
             let problem = format!(
-                "none of these roots issued our certificate \"{}\": neighbours that trust the same roots would refuse it",
+                "none of these roots issued our certificate {:?}, and neighbours that trust them would refuse it: add the root that did",
                 identity.name()
             );
             return Err(self.value("node.roots", problem));
@@ -110,34 +130,56 @@ impl Validation<'_> {
 
     fn neighbours(&self, file: &ConfigFile, us: NodeId) -> Result<Vec<NeighbourConfig>, ConfigError> {
         if file.neighbour.len() > NEIGHBOURS_MAX {
-            let problem = format!("{} neighbours are more than {NEIGHBOURS_MAX}", file.neighbour.len());
+            let problem = format!(
+                "{} are more than the {NEIGHBOURS_MAX} a node may have: leave some to another node",
+                file.neighbour.len()
+            );
             return Err(self.value("neighbour", problem));
         }
-        let mut ids = BTreeSet::new();
+        let mut ids = BTreeMap::new();
         let mut names = BTreeSet::new();
+        let mut addresses = BTreeMap::new();
         let mut neighbours = Vec::new();
         for neighbour in &file.neighbour {
-            let key = format!("neighbour \"{}\"", neighbour.name);
+            let key = format!("neighbour {:?}", neighbour.name);
+            self.check_name(&key, &neighbour.name)?;
             let id = self.neighbour_id(neighbour, &key)?;
             if id == us {
                 return Err(
-                    self.value(&key, "this is our own id: a node is no neighbour of itself".to_owned())
-                );
-            }
-            if !ids.insert(id) {
-                return Err(
-                    self.value(&key, format!("id {id} stands in another [[neighbour]], too: remove one"))
+                    self.value(&key, "this is our own id, and a node is no neighbour of itself".to_owned())
                 );
             }
             if !names.insert(&neighbour.name) {
                 return Err(self.value(&key, "another neighbour has this name, too: rename one".to_owned()));
             }
+            if let Some(other) = ids.insert(id, &neighbour.name) {
+                return Err(
+                    self.value(&key, format!("neighbour {other:?} has the same id {id}: remove one of them"))
+                );
+            }
             if let Some(address) = neighbour.address {
-                self.check_address(&key, address)?;
+                let key = format!("{key}.address");
+                self.check_address(&key, address, file.node.listen)?;
+                if let Some(other) = addresses.insert(address, &neighbour.name) {
+                    let problem = format!("neighbour {other:?} has the same address: correct one of them");
+                    return Err(self.value(&key, problem));
+                }
             }
             neighbours.push(NeighbourConfig { id, name: neighbour.name.clone(), address: neighbour.address });
         }
         Ok(neighbours)
+    }
+
+    /// A name is printed and typed: it has to be there, and must not steer a terminal.
+    fn check_name(&self, key: &str, name: &str) -> Result<(), ConfigError> {
+        let is_good = !name.trim().is_empty()
+            && name.chars().count() <= NAME_CHARACTERS_MAX
+            && !name.chars().any(char::is_control);
+        if is_good {
+            return Ok(());
+        }
+        let problem = format!("a name has 1 to {NAME_CHARACTERS_MAX} printable characters: choose another");
+        Err(self.value(key, problem))
     }
 
     fn neighbour_id(&self, neighbour: &NeighbourFile, key: &str) -> Result<NodeId, ConfigError> {
@@ -145,20 +187,24 @@ impl Validation<'_> {
             (Some(id), None) => id.parse().map_err(|error: peerbound_wire::ParseNodeIdError| {
                 self.value(&format!("{key}.id"), error.to_string())
             }),
-            (None, Some(path)) => self.id_of_certificate(path),
+            (None, Some(path)) => self.id_of_certificate(path, &format!("{key}.certificate")),
             (Some(_), Some(_)) | (None, None) => {
                 Err(self.value(key, "give it an `id` or a `certificate`, one of the two".to_owned()))
             }
         }
     }
 
-    fn check_address(&self, key: &str, address: SocketAddr) -> Result<(), ConfigError> {
-        if address.port() == 0 || address.ip().is_unspecified() {
-            let problem =
-                format!("{address} cannot be dialled: give the address and port the neighbour listens on");
-            return Err(self.value(&format!("{key}.address"), problem));
-        }
-        Ok(())
+    fn check_address(&self, key: &str, address: SocketAddr, listen: SocketAddr) -> Result<(), ConfigError> {
+        let problem = if address.port() == 0 || address.ip().is_unspecified() {
+            "cannot be dialled: give the address and port the neighbour listens on"
+        } else if address == listen {
+            "is where this node listens itself: give the address the neighbour listens on"
+        } else if address.is_ipv4() != listen.is_ipv4() {
+            "cannot be dialled from where this node listens: let both be IPv4, or both IPv6"
+        } else {
+            return Ok(());
+        };
+        Err(self.value(key, format!("{address} {problem}")))
     }
 
     fn names(
@@ -169,25 +215,32 @@ impl Validation<'_> {
         let mut names: BTreeMap<_, _> =
             neighbours.iter().map(|neighbour| (neighbour.id, neighbour.name.clone())).collect();
         for (name, text) in &file.names {
-            let id = match text.parse() {
-                Ok(id) => id,
-                Err(_) if self.base.join(text).exists() => self.id_of_certificate(Path::new(text))?,
-                Err(_) => {
-                    let problem = format!(
-                        "\"{text}\" is neither a node id (32 hexadecimal digits) nor a certificate file"
-                    );
-                    return Err(self.value(&format!("names.{name}"), problem));
-                }
-            };
+            let key = format!("names.{}", quoted_if_odd(name));
+            self.check_name(&key, name)?;
+            let id = self.named_id(&key, text)?;
             if names.values().any(|other| other == name) {
-                return Err(self.value(
-                    &format!("names.{name}"),
-                    "this name is taken by a neighbour: rename it".to_owned(),
-                ));
+                return Err(self.value(&key, "a neighbour has this name, too: rename one".to_owned()));
             }
-            names.insert(id, name.clone());
+            // Two names for one node would leave neither to be relied on: one would be printed, and
+            // only one found.
+            if let Some(other) = names.insert(id, name.clone()) {
+                let problem = format!("node {id} is called {other:?} already: remove one of the names");
+                return Err(self.value(&key, problem));
+            }
         }
         Ok(names)
+    }
+
+    fn named_id(&self, key: &str, text: &str) -> Result<NodeId, ConfigError> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        if !text.is_empty() && self.base.join(text).exists() {
+            return self.id_of_certificate(Path::new(text), key);
+        }
+        let problem =
+            format!("{text:?} is neither a node id (32 hexadecimal digits) nor the file of a certificate");
+        Err(self.value(key, problem))
     }
 
     fn routes(
@@ -200,7 +253,7 @@ impl Validation<'_> {
         let mut destinations = BTreeSet::new();
         let mut routes = Vec::new();
         for route in &file.route {
-            let key = format!("route to \"{}\"", route.to);
+            let key = format!("route to {:?}", route.to);
             let Some(destination) = find(names, &route.to) else {
                 let problem =
                     "nobody has this name: use a neighbour's name, one from [names], or a node id".to_owned();
@@ -209,13 +262,13 @@ impl Validation<'_> {
             let via =
                 find(names, &route.via).filter(|via| neighbours.iter().any(|neighbour| neighbour.id == *via));
             let Some(via) = via else {
-                return Err(self.value(
-                    &key,
-                    format!("via \"{}\" is no neighbour: name one of [[neighbour]]", route.via),
-                ));
+                return Err(self
+                    .value(&key, format!("via {:?} is no neighbour: name one of [[neighbour]]", route.via)));
             };
             if destination == us {
-                return Err(self.value(&key, "this is our own id: a route leads to others".to_owned()));
+                return Err(
+                    self.value(&key, "this is our own id, and a route leads to others: remove it".to_owned())
+                );
             }
             if !destinations.insert(destination) {
                 return Err(self.value(&key, "there are two routes to it: remove one".to_owned()));
@@ -225,24 +278,42 @@ impl Validation<'_> {
         Ok(routes)
     }
 
-    fn id_of_certificate(&self, path: &Path) -> Result<NodeId, ConfigError> {
-        let certificate = self.certificates(path)?.swap_remove(0);
+    fn id_of_certificate(&self, path: &Path, key: &str) -> Result<NodeId, ConfigError> {
+        let certificate = self.certificates(path, key)?.swap_remove(0);
         let key = KeyHash::of(&certificate)
             .map_err(|source| ConfigError::Context { file: self.base.join(path), source })?;
         Ok(node_id(&key))
     }
 
-    fn certificates(&self, path: &Path) -> Result<Vec<X509>, ConfigError> {
-        read_certificates(&self.read(path)?)
+    fn certificates(&self, path: &Path, key: &str) -> Result<Vec<X509>, ConfigError> {
+        read_certificates(&self.read(path, key)?)
             .map_err(|source| ConfigError::Identity { file: self.base.join(path), source })
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, ConfigError> {
-        let file = self.base.join(path);
-        std::fs::read(&file).map_err(|source| ConfigError::Unreadable { file, source })
+    fn read(&self, path: &Path, key: &str) -> Result<Vec<u8>, ConfigError> {
+        let named = self.base.join(path);
+        reading::bytes(&named).map_err(|source| ConfigError::NamedUnreadable {
+            file: self.path.to_owned(),
+            key: key.to_owned(),
+            named,
+            source,
+        })
     }
 
     fn value(&self, key: &str, problem: String) -> ConfigError {
         ConfigError::Value { file: self.path.to_owned(), key: key.to_owned(), problem }
     }
+}
+
+/// PEM says in its first line, or in a header below it, that a key is encrypted.
+fn is_encrypted(key: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(key);
+    text.lines()
+        .any(|line| line.starts_with("-----BEGIN ENCRYPTED") || line.starts_with("Proc-Type: 4,ENCRYPTED"))
+}
+
+/// A key as it stands in TOML.
+fn quoted_if_odd(key: &str) -> String {
+    let is_bare = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+    if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { format!("{key:?}") }
 }

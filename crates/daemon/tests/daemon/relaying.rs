@@ -40,7 +40,7 @@ fn a_bulk_of_frames_crosses_the_relay_in_batches_and_none_is_lost_or_doubled() {
                     match a.send(c.id(), FLOW, false, payload.clone()) {
                         Ok(_) => break,
                         Err(CommandError::Send(SendError::QueueFull) | CommandError::Busy) => {
-                            std::thread::yield_now()
+                            std::thread::yield_now();
                         }
                         Err(error) => panic!("{error}"),
                     }

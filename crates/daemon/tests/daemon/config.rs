@@ -1,0 +1,462 @@
+//! Configuration files: what is taken, and in which words the rest is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
+use peerbound_dtls::{Authority, Identity, Validity};
+use peerbound_node::node_id;
+use tempfile::TempDir;
+
+const GOOD: &str = r#"[node]
+certificate = "A.pem"
+key = "A.key"
+roots = ["ca.pem"]
+listen = "127.0.0.1:7001"
+mtu = 1200
+
+[[neighbour]]
+name = "B"
+certificate = "B.pem"
+address = "127.0.0.1:7002"
+
+[[neighbour]]
+name = "C"
+id = "$C"
+
+[[route]]
+to = "D"
+via = "B"
+
+[names]
+D = "D.pem"
+"#;
+
+#[test]
+fn a_good_file_is_taken_as_it_is_meant() {
+    let site = Site::new();
+
+    let config = site.load(GOOD).unwrap();
+
+    assert_eq!((config.listen.to_string(), config.node.mtu), ("127.0.0.1:7001".to_owned(), 1200));
+    let neighbours: Vec<_> = config.node.neighbours.iter().map(|neighbour| neighbour.id).collect();
+    assert_eq!(neighbours, [site.id("B"), site.id("C")]);
+    assert_eq!(config.node.neighbours[1].address, None);
+    let [route] = config.node.routes[..] else { panic!("one route: {:?}", config.node.routes) };
+    assert_eq!((route.destination, route.via), (site.id("D"), site.id("B")));
+    for name in ["B", "C", "D"] {
+        assert_eq!(config.find(name), Some(site.id(name)));
+        assert_eq!(config.find(&site.id(name).to_string()), Some(site.id(name)));
+    }
+    assert_eq!(config.find("E"), None);
+}
+
+#[test]
+fn what_may_be_left_out_is_left_out() {
+    let site = Site::new();
+
+    let config = site.load(&GOOD[..GOOD.find("mtu").unwrap()]).unwrap();
+
+    assert_eq!(config.node.mtu, peerbound_dtls::MTU_DEFAULT);
+    assert!(config.node.neighbours.is_empty() && config.node.routes.is_empty() && config.names.is_empty());
+}
+
+#[test]
+fn what_is_no_toml_of_the_right_shape_is_named_with_its_line() {
+    let site = Site::new();
+
+    for (good, wrong, line, problem) in [
+        ("[node]", "[nod]", 1, "unknown field `nod`, expected one of `node`"),
+        ("mtu", "mtv", 6, "unknown field `mtv`, expected one of"),
+        ("address", "adress", 11, "unknown field `adress`, expected one of"),
+        ("via", "vie", 19, "unknown field `vie`, expected `to` or `via`"),
+        ("name = \"B\"", "naem = \"B\"", 9, "unknown field `naem`"),
+        ("key = \"A.key\"", "", 1, "missing field `key`"),
+        ("listen = \"127.0.0.1:7001\"", "", 1, "missing field `listen`"),
+        ("name = \"B\"", "", 8, "missing field `name`"),
+        ("via = \"B\"", "", 17, "missing field `via`"),
+        ("1200", "\"1200\"", 6, "mtu: invalid type: string \"1200\", expected a whole number"),
+        ("1200", "1200.5", 6, "mtu: invalid type: floating point `1200.5`, expected a whole number"),
+        (
+            "[\"ca.pem\"]",
+            "\"ca.pem\"",
+            4,
+            "roots: invalid type: string \"ca.pem\", expected a list in brackets, [..]",
+        ),
+        ("\"127.0.0.1:7001\"", "7001", 5, "listen: invalid type: integer `7001`, expected a string"),
+        (
+            "\"127.0.0.1:7001\"",
+            "\"localhost:7001\"",
+            5,
+            "listen: \"localhost:7001\" is no IP address with a port",
+        ),
+        ("\"127.0.0.1:7002\"", "\"127.0.0.1\"", 11, "address: \"127.0.0.1\" is no IP address with a port"),
+        ("\"127.0.0.1:7002\"", "\"127.0.0.1:70020\"", 11, "address: \"127.0.0.1:70020\" is no IP address"),
+        ("[[route]]", "[route]", 17, "this table may stand several times: write its head in double brackets"),
+        ("[[route]]", "[[route]", 17, ""),
+        ("mtu = 1200", "mtu = 1200\nmtu = 1200", 7, "duplicate key"),
+        ("\"A.key\"", "\"A.key", 3, ""),
+    ] {
+        let refused = site.refuse_altered(good, wrong);
+        let expected = format!("{}:{line}: {problem}", site.file().display());
+        assert!(refused.starts_with(&expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
+#[test]
+fn types_are_told_in_words_of_toml() {
+    let file = Path::new("a.toml");
+
+    for (text, told) in [
+        ("node = 1", "a.toml:1: node: invalid type: integer `1`, expected a table"),
+        ("\nnames = 1", "a.toml:2: names: invalid type: integer `1`, expected a table"),
+        (
+            "neighbour = 1",
+            "a.toml:1: neighbour: invalid type: integer `1`, expected a list in brackets, [..]",
+        ),
+        ("route = [1]", "a.toml:1: invalid type: integer `1`, expected a table"),
+    ] {
+        assert_eq!(ConfigFile::parse(text, file).unwrap_err().to_string(), told);
+    }
+}
+
+#[test]
+fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
+    let site = Site::new();
+    let (a, b) = (site.id("A").to_string(), site.id("B").to_string());
+    let a_and_b = format!("id = \"{b}\"\ncertificate = \"B.pem\"");
+    let second_b = format!("[[neighbour]]\nname = \"B2\"\nid = \"{b}\"\n\n[[route]]");
+    let second_name = format!("D = \"D.pem\"\nbee = \"{b}\"");
+
+    for (good, wrong, expected) in [
+        ("1200", "255", "node.mtu: 255 bytes are out of range: give 256 to 65507, or leave it out"),
+        ("1200", "65508", "node.mtu: 65508 bytes are out of range"),
+        ("1200", "-1", "node.mtu: -1 bytes are out of range"),
+        ("1200", "9223372036854775807", "node.mtu: 9223372036854775807 bytes are out of range"),
+        ("[\"ca.pem\"]", "[]", "node.roots: name at least one file with a root certificate"),
+        (
+            "[\"ca.pem\"]",
+            "[\"other-ca.pem\"]",
+            "node.roots: none of these roots issued our certificate \"A\"",
+        ),
+        (
+            "certificate = \"B.pem\"",
+            "id = \"zz\"",
+            "neighbour \"B\".id: \"zz\" is not a node id: it takes 32 hexadecimal digits",
+        ),
+        (
+            "certificate = \"B.pem\"",
+            &a_and_b,
+            "neighbour \"B\": give it an `id` or a `certificate`, one of the two",
+        ),
+        (
+            "certificate = \"B.pem\"",
+            "",
+            "neighbour \"B\": give it an `id` or a `certificate`, one of the two",
+        ),
+        ("certificate = \"B.pem\"", "certificate = \"A.pem\"", "neighbour \"B\": this is our own id"),
+        ("id = \"$C\"", &format!("id = \"{a}\""), "neighbour \"C\": this is our own id"),
+        ("name = \"C\"", "name = \"B\"", "neighbour \"B\": another neighbour has this name, too: rename one"),
+        ("[[route]]", &second_b, "neighbour \"B2\": neighbour \"B\" has the same id"),
+        ("name = \"B\"", "name = \"\"", "neighbour \"\": a name has 1 to 64 printable characters"),
+        (
+            "name = \"B\"",
+            "name = \"B\\u001b[2J\"",
+            "neighbour \"B\\u{1b}[2J\": a name has 1 to 64 printable characters",
+        ),
+        (
+            "name = \"B\"",
+            "name = \"\"\"B\nC\"\"\"",
+            "neighbour \"B\\nC\": a name has 1 to 64 printable characters",
+        ),
+        (
+            "127.0.0.1:7002",
+            "127.0.0.1:0",
+            "neighbour \"B\".address: 127.0.0.1:0 cannot be dialled: give the address and port",
+        ),
+        ("127.0.0.1:7002", "0.0.0.0:7002", "neighbour \"B\".address: 0.0.0.0:7002 cannot be dialled"),
+        (
+            "127.0.0.1:7002",
+            "127.0.0.1:7001",
+            "neighbour \"B\".address: 127.0.0.1:7001 is where this node listens itself",
+        ),
+        (
+            "127.0.0.1:7002",
+            "[::1]:7002",
+            "neighbour \"B\".address: [::1]:7002 cannot be dialled from where this node listens: let both be",
+        ),
+        (
+            "id = \"$C\"",
+            "id = \"$C\"\naddress = \"127.0.0.1:7002\"",
+            "neighbour \"C\".address: neighbour \"B\" has the same address",
+        ),
+        ("to = \"D\"", "to = \"E\"", "route to \"E\": nobody has this name: use a neighbour's name"),
+        ("to = \"D\"", &format!("to = \"{a}\""), &format!("route to \"{a}\": this is our own id")),
+        (
+            "via = \"B\"",
+            "via = \"D\"",
+            "route to \"D\": via \"D\" is no neighbour: name one of [[neighbour]]",
+        ),
+        ("via = \"B\"", "via = \"E\"", "route to \"D\": via \"E\" is no neighbour"),
+        (
+            "[names]",
+            "[[route]]\nto = \"D\"\nvia = \"C\"\n[names]",
+            "route to \"D\": there are two routes to it: remove one",
+        ),
+        (
+            "D = \"D.pem\"",
+            "D = \"nowhere\"",
+            "names.D: \"nowhere\" is neither a node id (32 hexadecimal digits) nor the file of a",
+        ),
+        ("D = \"D.pem\"", "D = \"\"", "names.D: \"\" is neither a node id"),
+        ("D = \"D.pem\"", "B = \"D.pem\"", "names.B: a neighbour has this name, too: rename one"),
+        (
+            "D = \"D.pem\"",
+            &second_name,
+            &format!("names.bee: node {b} is called \"B\" already: remove one of the names"),
+        ),
+        (
+            "D = \"D.pem\"",
+            "\"a\\nb\" = \"D.pem\"",
+            "names.\"a\\nb\": a name has 1 to 64 printable characters",
+        ),
+    ] {
+        let refused = site.refuse_altered(good, wrong);
+        let expected = format!("{}: {expected}", site.file().display());
+        assert!(refused.starts_with(&expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_with_the_key_that_names_it() {
+    let site = Site::new();
+
+    for (good, wrong, key) in [
+        ("\"A.pem\"", "\"none.pem\"", "node.certificate"),
+        ("\"A.key\"", "\"none.pem\"", "node.key"),
+        ("\"ca.pem\"", "\"ca.pem\", \"none.pem\"", "node.roots"),
+        ("\"B.pem\"", "\"none.pem\"", "neighbour \"B\".certificate"),
+    ] {
+        let refused = site.refuse_altered(good, wrong);
+        let named = site.path("none.pem");
+        let expected = format!("{}: {key}: {} cannot be read: ", site.file().display(), named.display());
+        assert!(refused.starts_with(&expected), "{refused}\ninstead of\n{expected}");
+        assert!(refused.ends_with("; correct the path, or make the file with `peerbound pki`"), "{refused}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_may_not_be_read_is_named_with_who_must_be_let() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    fs::set_permissions(site.path("A.key"), fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(site.path("A.key")).is_ok() {
+        return; // root reads everything
+    }
+
+    let refused = site.refuse(GOOD);
+
+    assert!(refused.contains(": node.key: "), "{refused}");
+    assert!(refused.ends_with("; let the user that runs the node read it"), "{refused}");
+}
+
+#[test]
+fn certificates_and_keys_that_are_no_good_are_named_by_their_file() {
+    let site = Site::new();
+    site.write("garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    site.write("empty", "");
+
+    for (good, wrong, file, problem) in [
+        ("\"A.pem\"", "\"garbage\"", "garbage", "it holds no readable PEM certificate"),
+        ("\"A.pem\"", "\"empty\"", "empty", "it holds no readable PEM certificate"),
+        ("\"A.pem\"", "\"A.key\"", "A.key", "it holds no readable PEM certificate"),
+        ("\"ca.pem\"", "\"A.key\"", "A.key", "it holds no readable PEM certificate"),
+        ("\"B.pem\"", "\"garbage\"", "garbage", "it holds no readable PEM certificate"),
+        ("\"D.pem\"", "\"garbage\"", "garbage", "it holds no readable PEM certificate"),
+        ("\"A.key\"", "\"A.pem\"", "A.pem", "it holds no readable PEM private key"),
+        ("\"A.key\"", "\"empty\"", "empty", "it holds no readable PEM private key"),
+        ("\"A.key\"", "\"B.key\"", "B.key", "the private key does not belong to the certificate of \"A\""),
+    ] {
+        let refused = site.refuse_altered(good, wrong);
+        let expected = format!("{}: {problem}", site.path(file).display());
+        assert!(refused.starts_with(&expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
+#[test]
+fn a_certificate_is_judged_by_the_given_time() {
+    let site = Site::new();
+    site.write_file(GOOD);
+    let now = unix_seconds();
+    let day = 24 * 3600;
+    let refuse = |time| DaemonConfig::load(&site.file(), time).unwrap_err().to_string();
+
+    let (late, early) = (refuse(now + 2 * day), refuse(now - 2 * day));
+
+    let certificate = site.path("A.pem").display().to_string();
+    assert!(late.starts_with(&format!("{certificate}: the certificate of \"A\" expired on ")), "{late}");
+    assert!(
+        early.starts_with(&format!("{certificate}: the certificate of \"A\" is not valid before ")),
+        "{early}"
+    );
+}
+
+#[test]
+fn an_encrypted_key_is_called_encrypted() {
+    let site = Site::new();
+    let authority = Authority::generate("any", Validity::days(unix_seconds(), 1)).unwrap();
+    site.write("A.key", authority.key_to_pem(Some(b"secret")).unwrap());
+
+    let refused = site.refuse(GOOD);
+
+    let expected =
+        format!("{}: node.key: {} is encrypted", site.file().display(), site.path("A.key").display());
+    assert!(refused.starts_with(&expected), "{refused}");
+}
+
+#[test]
+fn more_neighbours_than_a_node_may_have_are_refused_before_they_cost_anything() {
+    let site = Site::new();
+    let neighbours: String =
+        (0..1025).map(|n| format!("[[neighbour]]\nname = \"n{n}\"\nid = \"{n:032x}\"\n")).collect();
+
+    let refused = site.refuse(&(GOOD.to_owned() + &neighbours.replace("[[neigh", "\n[[neigh")));
+
+    assert!(refused.contains(": neighbour: 1027 are more than the 1024 a node may have"), "{refused}");
+}
+
+#[test]
+fn any_wrong_byte_leads_to_one_line_or_to_a_configuration_and_never_to_a_panic() {
+    let site = Site::new();
+    let good = site.fill_in(GOOD);
+
+    for place in 0..good.len() {
+        for other in ["", "\"", "\n", "[", "\u{1b}"] {
+            let text = [&good[..place], other, &good[place + 1..]].concat();
+            site.write_file(&text);
+            if let Err(error) = DaemonConfig::load(&site.file(), unix_seconds()) {
+                assert_is_one_line(&error, &text);
+            }
+        }
+    }
+}
+
+#[test]
+fn any_soup_of_toml_leads_to_one_line_or_to_a_configuration_and_never_to_a_panic() {
+    const WORDS: [&str; 24] = [
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "node",
+        "neighbour",
+        "route",
+        "names",
+        "=",
+        "\"",
+        "'",
+        "\"\"\"",
+        "\n",
+        "\r",
+        " ",
+        ".",
+        ",",
+        "{",
+        "}",
+        "1e999",
+        "-0",
+        "#",
+        "\\u0000",
+        "\u{202e}",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |limit: usize| {
+        // Xorshift: the same soups in every run.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % limit as u64).unwrap()
+    };
+
+    for _ in 0..20_000 {
+        let text: String = (0..below(24)).map(|_| WORDS[below(WORDS.len())]).collect();
+        if let Err(error) = ConfigFile::parse(&text, Path::new("soup.toml")) {
+            assert_is_one_line(&error, &text);
+        }
+    }
+}
+
+fn assert_is_one_line(error: &ConfigError, text: &str) {
+    let sentence = error.to_string();
+    assert!(!sentence.is_empty() && !sentence.chars().any(char::is_control), "{sentence:?} for {text:?}");
+}
+
+/// A folder with the certificates of A, B, C and D, and a configuration of A.
+struct Site {
+    folder: TempDir,
+    identities: Vec<Identity>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let validity = Validity::days(unix_seconds(), 1);
+        let authority = Authority::generate("root", validity).unwrap();
+        let other = Authority::generate("other root", validity).unwrap();
+        let identities = ["A", "B", "C", "D"].map(|name| authority.issue(name, validity).unwrap()).to_vec();
+        let site = Self { folder, identities };
+        site.write("ca.pem", authority.certificate_to_pem().unwrap());
+        site.write("other-ca.pem", other.certificate_to_pem().unwrap());
+        for identity in &site.identities {
+            site.write(&format!("{}.pem", identity.name()), identity.certificates_to_pem().unwrap());
+            site.write(&format!("{}.key", identity.name()), identity.key_to_pem().unwrap());
+        }
+        site
+    }
+
+    fn id(&self, name: &str) -> peerbound_wire::NodeId {
+        let identity = self.identities.iter().find(|identity| identity.name() == name).unwrap();
+        node_id(&identity.key_hash())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path("a.toml")
+    }
+
+    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    fn write_file(&self, text: &str) {
+        self.write("a.toml", self.fill_in(text));
+    }
+
+    /// Puts C's id where the text has `$C`.
+    fn fill_in(&self, text: &str) -> String {
+        text.replace("$C", &self.id("C").to_string())
+    }
+
+    fn load(&self, text: &str) -> Result<DaemonConfig, ConfigError> {
+        self.write_file(text);
+        DaemonConfig::load(&self.file(), unix_seconds())
+    }
+
+    #[track_caller]
+    fn refuse(&self, text: &str) -> String {
+        let error = self.load(text).unwrap_err();
+        assert_is_one_line(&error, text);
+        error.to_string()
+    }
+
+    /// Refuses the good file with one text of it replaced.
+    #[track_caller]
+    fn refuse_altered(&self, good: &str, wrong: &str) -> String {
+        assert!(GOOD.contains(good), "{good}");
+        self.refuse(&GOOD.replacen(good, wrong, 1))
+    }
+}

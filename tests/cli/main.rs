@@ -1,0 +1,13 @@
+//! The command line as a whole program: what it answers to wrong requests, what it writes, how it
+//! ends. One module per hazard.
+
+mod folder;
+mod json;
+mod node_commands;
+mod passphrases;
+mod pipes;
+mod pki_files;
+#[path = "../support/mod.rs"]
+mod support;
+mod wrong_files;
+mod wrong_requests;

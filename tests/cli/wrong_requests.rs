@@ -1,0 +1,66 @@
+//! Arguments that make no sense: exit code 2 and one sentence.
+
+use crate::folder::Folder;
+
+#[test]
+fn an_unknown_command_is_answered_with_the_nearest_one() {
+    let sentence = Folder::empty().run(&["chekc", "a.toml"]).refusal(2);
+
+    assert!(sentence.contains("'chekc'") && sentence.contains("'check'"), "{sentence}");
+}
+
+#[test]
+fn an_unknown_option_is_named() {
+    let sentence = Folder::empty().run(&["demo", "--jsno"]).refusal(2);
+
+    assert!(sentence.contains("'--jsno'") && sentence.contains("'--json'"), "{sentence}");
+}
+
+#[test]
+fn a_missing_argument_is_named_with_the_command_that_explains_it() {
+    let folder = Folder::empty();
+
+    for (arguments, missing, help) in [
+        (&["run"][..], "--config <FILE>", "`peerbound run --help`"),
+        (&["listen", "--echo"], "--config <FILE>", "`peerbound listen --help`"),
+        (&["send", "-c", "a.toml"], "<NODE>", "`peerbound send --help`"),
+        (&["check"], "<FILE>", "`peerbound check --help`"),
+        (&["pki", "issue"], "<NAME>", "`peerbound pki issue --help`"),
+    ] {
+        let sentence = folder.run(arguments).refusal(2);
+        assert!(sentence.contains(missing) && sentence.contains(help), "{sentence}");
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_named_with_the_range() {
+    let folder = Folder::with_node();
+
+    for (arguments, wrong) in [
+        (&["pki", "issue", "C", "--days", "0"][..], "--days"),
+        (&["pki", "init", "--dir", "other", "--days", "36501"], "--days"),
+        (&["send", "-c", "a.toml", "--wait", "-1", "B"], "-1"),
+        (&["send", "-c", "a.toml", "--wait", "18446744073709551615", "B"], "--wait"),
+        (&["send", "-c", "a.toml", "--linger", "99999999999999999999999", "B"], "--linger"),
+        (&["listen", "-c", "a.toml", "--count", "many"], "--count"),
+    ] {
+        let sentence = folder.run(arguments).refusal(2);
+        assert!(sentence.contains(wrong), "{sentence}");
+    }
+}
+
+#[test]
+fn an_unknown_receiver_is_answered_with_the_known_names() {
+    let sentence = Folder::with_node().run(&["send", "-c", "a.toml", "Z"]).refusal(2);
+
+    assert!(sentence.contains("nobody is called \"Z\"") && sentence.contains("known names: B"), "{sentence}");
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    let folder = Folder::empty();
+
+    for arguments in [&["--help"][..], &["--version"], &["help", "pki"], &["pki", "issue", "--help"]] {
+        assert!(!folder.run(arguments).success().is_empty());
+    }
+}
