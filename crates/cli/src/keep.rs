@@ -3,14 +3,27 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::anyhow;
 use peerbound_lab::Demo;
 
 use crate::outcome::Failure;
 use crate::pki::{Secrecy, about, write_new};
 
-/// Writes everything into a folder; no file there is replaced.
-pub(crate) fn keep(demo: &Demo, dir: &Path) -> Result<(), Failure> {
+/// Makes the folder, or finds it empty, before anything is demonstrated.
+pub(crate) fn prepare(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(|error| about(dir, "cannot be made", error))?;
+    let mut entries = fs::read_dir(dir).map_err(|error| about(dir, "cannot be read", error))?;
+    if entries.next().is_some() {
+        return Err(Failure::Request(anyhow!(
+            "{}: is not empty, and nothing is replaced: name another folder",
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes everything into the folder that [`prepare`] made.
+pub(crate) fn keep(demo: &Demo, dir: &Path) -> Result<(), Failure> {
     let root = demo.cast.authority().certificate_to_pem().map_err(Failure::world)?;
     write_new(&dir.join("ca.pem"), &root, Secrecy::Public)?;
     for identity in demo.cast.identities() {

@@ -7,8 +7,7 @@ use peerbound_lab::{DemoReport, Hop, Rung, Trip};
 const WIDTH: usize = 100;
 
 /// The picture of it all. `====` is a session; the broken line is the reply that has none.
-const TRIANGLE: &str = "\
-      A ========== B ========== C        ====  a DTLS session
+const TRIANGLE: &str = "      A ========== B ========== C        ====  a DTLS session
       ^                         :        ....  C's direct reply to A: no session
       :.........................:";
 
@@ -58,8 +57,11 @@ fn hop(hop: &Hop) -> String {
 
 fn tell_rung(name: &str, rung: &Rung) -> Vec<String> {
     let sent = &rung.sent;
-    let sealed =
-        sent.sealed_by.as_deref().map_or_else(String::new, |session| format!(", sealed by {session}"));
+    let sealed = match (&sent.sealed_by, sent.is_protected) {
+        (Some(session), _) => format!(", sealed by {session}"),
+        (None, true) => ", sealed by no session there is".to_owned(),
+        (None, false) => ", in the clear".to_owned(),
+    };
     let record = sent.record.map_or_else(String::new, |number| format!(", record {number}"));
     let what = format!(
         "{} ({} bytes{record}{sealed}), {} to {}",
@@ -98,11 +100,11 @@ fn field(label: &str, text: &str) -> Vec<String> {
 
 fn summary(report: &DemoReport) -> Vec<String> {
     let mut lines = vec![heading("In short"), String::new()];
-    lines.push(format!("  {:<8} {:<12} {:<36} {}", "rung", "lock", "observed", "as claimed"));
+    lines.push(format!("  {:<8} {:<12} {:<42} {}", "rung", "lock", "observed", "as claimed"));
     let rungs = report.ladder.iter().chain([&report.control]);
     lines.extend(rungs.map(|rung| {
         let holds = if rung.holds { "yes" } else { "NO" };
-        format!("  {:<8} {:<12} {:<36} {holds}", rung.label, rung.lock, textwrap::wrap(&rung.observed, 36)[0])
+        format!("  {:<8} {:<12} {:<42} {holds}", rung.label, rung.lock, rung.observed)
     }));
     let verdict = if report.holds {
         "Every observation is what was claimed."

@@ -93,6 +93,8 @@ impl fmt::Display for Malformation {
     }
 }
 
+impl std::error::Error for Malformation {}
+
 impl From<Malformation> for Discard {
     fn from(malformation: Malformation) -> Self {
         Self::Malformed(malformation)

@@ -47,8 +47,8 @@ pub enum CastError {
     Identity(#[from] IdentityError),
 }
 
-/// The suite of the old note, on the version it had.
-const NOTE_SUITE: &str = "ECDHE-RSA-AES256-SHA";
+/// The suite of the old note.
+pub(crate) const NOTE_SUITE: &str = "ECDHE-RSA-AES256-SHA";
 
 /// Days that throw-away certificates are valid: longer than any run.
 const CERTIFICATE_DAYS: u32 = 2;

@@ -9,8 +9,8 @@ use peerbound_node::Event;
 use crate::cast::{Cast, Who};
 use crate::ladder::{self, LabError};
 use crate::relay_run;
-use crate::report::{DemoReport, NodeReport};
-use crate::rig::{Plan, Rig};
+use crate::report::{DemoReport, NodeReport, RelayReport};
+use crate::rig::{Plan, Rig, RigError};
 use crate::rungs::old_note;
 use crate::tape::Tape;
 
@@ -32,17 +32,23 @@ pub fn run_demo() -> Result<Demo, LabError> {
     let started = now();
     let cast = Cast::of_nodes()?;
     let mut tape = Tape::default();
-    let mut rig = Rig::up(&cast, Plan::CHAIN)?;
-    let relay = relay_run::run(&mut rig)?;
-    let nodes = Who::ALL.into_iter().map(|who| node_report(&rig, who)).collect();
-    tape.append(rig.finish());
+    let (nodes, relay) = ladder::with_patience(|tape| show_the_way_that_works(&cast, tape), &mut tape)?;
     let ladder = ladder::climb(&cast, &mut tape)?;
-    let control = old_note::one_wrong_record(&Cast::of_the_old_note()?, &mut tape)?;
+    let of_the_note = Cast::of_the_old_note()?;
+    let control = ladder::with_patience(|tape| old_note::one_wrong_record(&of_the_note, tape), &mut tape)?;
     let holds = relay.holds && ladder.iter().all(|rung| rung.holds) && control.holds;
     let elapsed_ms = u64::try_from(now().saturating_duration_since(started).as_millis()).unwrap_or(u64::MAX);
     let openssl = openssl_version().to_owned();
     let report = DemoReport { schema: 1, openssl, nodes, relay, ladder, control, holds, elapsed_ms };
     Ok(Demo { report, cast, tape })
+}
+
+fn show_the_way_that_works(cast: &Cast, tape: &mut Tape) -> Result<(Vec<NodeReport>, RelayReport), RigError> {
+    let mut rig = Rig::up(cast, Plan::CHAIN)?;
+    let relay = relay_run::run(&mut rig)?;
+    let nodes = Who::ALL.into_iter().map(|who| node_report(&rig, who)).collect();
+    tape.append(rig.finish());
+    Ok((nodes, relay))
 }
 
 fn node_report(rig: &Rig<'_>, who: Who) -> NodeReport {

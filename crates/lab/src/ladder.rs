@@ -6,6 +6,9 @@ use crate::rig::RigError;
 use crate::rungs;
 use crate::tape::Tape;
 
+/// How often an experiment is set up before it is given up.
+const TRIES: usize = 3;
+
 /// Why a demonstration could not be carried out to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -30,5 +33,22 @@ pub(crate) fn climb(cast: &Cast, tape: &mut Tape) -> Result<Vec<Rung>, RigError>
         rungs::own_session::not_admitted,
         rungs::own_session::admitted,
     ];
-    rungs.into_iter().map(|rung| rung(cast, tape)).collect()
+    rungs.into_iter().map(|rung| with_patience(|tape| rung(cast, tape), tape)).collect()
+}
+
+/// Carries out an experiment, and once more when its set-up fell apart: on a machine that stalls for
+/// seconds, neighbours give each other up in the middle of it. What was observed is never tried again.
+pub(crate) fn with_patience<T>(
+    mut experiment: impl FnMut(&mut Tape) -> Result<T, RigError>,
+    tape: &mut Tape,
+) -> Result<T, RigError> {
+    for _ in 1..TRIES {
+        let kept = tape.clone();
+        match experiment(tape) {
+            Ok(done) => return Ok(done),
+            Err(error @ (RigError::Socket { .. } | RigError::Keys(_))) => return Err(error),
+            Err(RigError::TimedOut(_) | RigError::Refused(_) | RigError::Missing(_)) => *tape = kept,
+        }
+    }
+    experiment(tape)
 }

@@ -5,7 +5,9 @@
 
 mod cast;
 mod demo;
+mod ip_packet;
 mod ladder;
+mod pcapng;
 mod relay_run;
 mod report;
 mod rig;
@@ -14,7 +16,9 @@ mod tape;
 
 pub use cast::{Cast, CastError};
 pub use demo::{Demo, run_demo};
+pub use ip_packet::IpPacketError;
 pub use ladder::LabError;
+pub use pcapng::{Capture, CaptureError, CapturedPacket, InterfaceIndex};
 pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
 pub use rig::RigError;
 pub use tape::{Tape, Taped};

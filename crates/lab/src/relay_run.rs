@@ -17,12 +17,8 @@ const REPLY: &str = "Yes, A: by way of B.";
 /// Sends the request and the reply and reports what was seen.
 pub(crate) fn run(rig: &mut Rig<'_>) -> Result<RelayReport, RigError> {
     let started = now();
-    let request = trip(rig, &[Who::A, Who::B, Who::C], IsReply::No, REQUEST)?;
-    let (reply, finished) = {
-        let reply = trip(rig, &[Who::C, Who::B, Who::A], IsReply::Yes, REPLY)?;
-        (reply.0, reply.1)
-    };
-    let request = request.0;
+    let (request, _) = trip(rig, &[Who::A, Who::B, Who::C], IsReply::No, REQUEST)?;
+    let (reply, finished) = trip(rig, &[Who::C, Who::B, Who::A], IsReply::Yes, REPLY)?;
     let holds = is_as_claimed(&request, &["A", "B", "C"]) && is_as_claimed(&reply, &["C", "B", "A"]);
     let round_trip = finished.saturating_duration_since(started);
     let round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);

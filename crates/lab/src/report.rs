@@ -94,7 +94,7 @@ pub struct Rung {
     pub sent: SentDatagram,
     /// What became of it, as observed.
     pub observed: String,
-    /// The lock that stopped it; "none" when it was accepted.
+    /// The lock that stopped it; "none" when it was accepted, "killed" when it ended the session.
     pub lock: String,
     /// By which evidence that is known.
     pub evidence: Vec<String>,
@@ -134,6 +134,8 @@ pub struct SentDatagram {
     pub bytes: usize,
     /// The record number in it.
     pub record: Option<u64>,
+    /// Whether the record is of an epoch with keys.
+    pub is_protected: bool,
     /// Which session sealed it, by the key oracle.
     pub sealed_by: Option<String>,
 }

@@ -9,7 +9,9 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use peerbound_daemon::now;
 use peerbound_dtls::{Direction, ErrorStack, GateMode, KeyOracle, Record, Role};
-use peerbound_node::{Demux, Event, NeighbourConfig, Node, NodeConfig, Sending, StaticRoute, Verdict};
+use peerbound_node::{
+    Demux, Event, NeighbourConfig, Node, NodeConfig, SendError, Sending, StaticRoute, Verdict,
+};
 use peerbound_wire::FlowId;
 
 use crate::cast::{Cast, Who};
@@ -39,6 +41,9 @@ pub enum RigError {
     /// Something did not come about.
     #[error("within {PATIENCE:?} it did not come about that {0}")]
     TimedOut(String),
+    /// A node refused to send.
+    #[error("a node refused to send: {0}")]
+    Refused(#[source] SendError),
     /// OpenSSL refused to derive keys.
     #[error("the keys of a session cannot be derived: {0}")]
     Keys(#[from] ErrorStack),
@@ -192,10 +197,7 @@ impl<'a> Rig<'a> {
         payload: &[u8],
     ) -> Result<(), RigError> {
         let sending = Sending { destination: self.cast.id(to), flow: FLOW, is_reply, payload };
-        self.stations[from.index()]
-            .node
-            .send(sending, now())
-            .map_err(|error| socket_error("a node refused to send", io::Error::other(error)))?;
+        self.stations[from.index()].node.send(sending, now()).map_err(RigError::Refused)?;
         Ok(())
     }
 
@@ -335,6 +337,7 @@ impl<'a> Rig<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // Left behind by a datagram to someone who is not there yet.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(socket_error("a socket cannot receive", error)),
             };
             let datagram = buffer[..len].to_vec();

@@ -17,16 +17,36 @@ use crate::rig::{Rig, RigError};
 /// What C says to A.
 const REPLY: &[u8] = b"Yes, A: directly.";
 
-/// The lock of a verdict; `None` when the datagram was accepted or killed the session.
-fn lock_of(verdict: Verdict) -> Option<Lock> {
-    match verdict {
-        Verdict::Dropped(lock) => Some(lock),
-        Verdict::Accepted | Verdict::Challenged | Verdict::Killed => None,
+/// How a datagram ended: what is claimed of it before, and what is seen of it after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Lock(Lock),
+    Accepted,
+    Killed,
+    /// Nothing that could be observed.
+    Unknown,
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lock(lock) => lock.name(),
+            Self::Accepted => "none",
+            Self::Killed => "killed",
+            Self::Unknown => "unknown",
+        }
     }
 }
 
-fn lock_name(lock: Option<Lock>) -> String {
-    lock.map_or("none", Lock::name).to_owned()
+impl From<Verdict> for End {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Dropped(lock) => Self::Lock(lock),
+            Verdict::Accepted => Self::Accepted,
+            Verdict::Killed => Self::Killed,
+            Verdict::Challenged => Self::Unknown,
+        }
+    }
 }
 
 /// The words of a rung that do not depend on the run.
@@ -35,8 +55,8 @@ struct Script {
     setup: &'static str,
     meaning: &'static str,
     clause: &'static str,
-    /// What is claimed: the lock, `None` for "accepted".
-    lock: Option<Lock>,
+    /// What is claimed.
+    end: End,
     a_b_alive: bool,
 }
 
@@ -44,7 +64,7 @@ struct Script {
 struct Seen {
     sent: SentDatagram,
     observed: String,
-    lock: Option<Lock>,
+    end: End,
     evidence: Vec<String>,
     follow_up: Option<FollowUp>,
     a_b_alive: bool,
@@ -54,15 +74,15 @@ struct Seen {
 
 impl Script {
     fn report(self, seen: Seen) -> Rung {
-        let holds = seen.lock == self.lock && seen.a_b_alive == self.a_b_alive && seen.rest_holds;
+        let holds = seen.end == self.end && seen.a_b_alive == self.a_b_alive && seen.rest_holds;
         Rung {
             label: self.label.to_owned(),
             setup: self.setup.to_owned(),
             sent: seen.sent,
             observed: seen.observed,
-            lock: lock_name(seen.lock),
+            lock: seen.end.name().to_owned(),
             evidence: seen.evidence,
-            expected: Expected { lock: lock_name(self.lock), a_b_alive: self.a_b_alive },
+            expected: Expected { lock: self.end.name().to_owned(), a_b_alive: self.a_b_alive },
             follow_up: seen.follow_up,
             a_b_alive: seen.a_b_alive,
             meaning: self.meaning.to_owned(),
@@ -80,6 +100,7 @@ fn describe(rig: &Rig<'_>, what: &str, from: Who, datagram: &[u8]) -> Result<Sen
         destination: rig.station(Who::A).address.to_string(),
         bytes: datagram.len(),
         record: record_number(datagram),
+        is_protected: epoch_one_number(datagram).is_some(),
         sealed_by: rig.sealed_by(datagram)?,
     })
 }
@@ -109,4 +130,45 @@ fn epoch_one_number(datagram: &[u8]) -> Option<u64> {
 /// How often A's node counted this discard for the session at B's address.
 fn discarded(rig: &Rig<'_>, discard: peerbound_dtls::Discard) -> u64 {
     rig.station(Who::A).node.counters().records_discarded.get(discard)
+}
+
+#[cfg(test)]
+mod tests {
+    use peerbound_node::Demux;
+
+    use super::*;
+    use crate::cast::Cast;
+    use crate::rig::{Plan, SocketMode};
+    use crate::tape::Tape;
+
+    #[test]
+    fn without_the_kernels_lock_rung_0_does_not_hold() {
+        let cast = Cast::of_nodes().unwrap();
+
+        let rung = kernel::with_socket(&cast, &mut Tape::default(), SocketMode::Open).unwrap();
+
+        assert!(!rung.holds, "{rung:#?}");
+        assert_eq!(rung.lock, "unknown");
+    }
+
+    #[test]
+    fn with_a_promiscuous_demultiplexer_rung_1_does_not_hold() {
+        let cast = Cast::of_nodes().unwrap();
+        let plan = Plan { a_demux: Demux::EverySession, ..Plan::CHAIN };
+
+        let rung = demux::with_plan(&cast, &mut Tape::default(), plan).unwrap();
+
+        assert!(!rung.holds, "{rung:#?}");
+        assert_ne!(rung.lock, "demux");
+    }
+
+    #[test]
+    fn with_an_aead_suite_the_control_does_not_kill() {
+        let cast = Cast::of_nodes().unwrap();
+
+        let rung = old_note::one_wrong_record(&cast, &mut Tape::default()).unwrap();
+
+        assert!(!rung.holds && rung.a_b_alive, "{rung:#?}");
+        assert_eq!(rung.lock, "record-auth");
+    }
 }

@@ -1,9 +1,13 @@
 //! What went over the wires of an experiment, in order, for a capture file.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use peerbound_node::Verdict;
+
+use crate::cast::Who;
+use crate::pcapng::{Capture, CaptureError, CapturedPacket};
 
 /// Datagrams that one demonstration may record: it sends some hundreds.
 const TAPED_MAX: usize = 100_000;
@@ -41,6 +45,36 @@ impl Tape {
         if self.datagrams.len() < TAPED_MAX {
             self.datagrams.push(taped);
         }
+    }
+
+    /// Makes a capture of it: one interface for each node, the secrets of every session, and the
+    /// verdict of its receiver beside each datagram. The two ends of a datagram have one packet id.
+    ///
+    /// # Errors
+    /// When there is more than a capture holds.
+    pub fn to_capture(&self) -> Result<Capture, CaptureError> {
+        let mut capture = Capture::new();
+        let interfaces = Who::ALL.map(|who| capture.add_interface(who.name()));
+        capture.add_secrets(&self.keylog)?;
+        let mut ids = BTreeMap::new();
+        for taped in &self.datagrams {
+            let Some((who, interface)) = Who::ALL.get(taped.station).zip(interfaces.get(taped.station))
+            else {
+                continue;
+            };
+            let next_id = ids.len() as u64;
+            let verdict = taped.verdict.map(|verdict| format!("at {}: {verdict}", who.name()));
+            capture.add_packet(CapturedPacket {
+                at: taped.at,
+                interface: *interface,
+                source: taped.source,
+                destination: taped.destination,
+                payload: taped.payload.clone(),
+                comment: taped.comment.clone().or(verdict),
+                packet_id: *ids.entry(&taped.payload).or_insert(next_id),
+            })?;
+        }
+        Ok(capture)
     }
 
     pub(crate) fn append(&mut self, mut other: Self) {

@@ -4,27 +4,34 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use peerbound_node::Lock;
+use peerbound_node::{DEAD_AFTER, Lock};
 
 use crate::cast::{Cast, Who};
 use crate::report::Rung;
 use crate::rig::{Plan, Rig, RigError, SocketMode, socket_error};
-use crate::rungs::{REPLY, Script, Seen, describe, is_sealed_by_c};
+use crate::rungs::{End, REPLY, Script, Seen, describe, is_sealed_by_c};
 use crate::tape::{Tape, Taped, since_1970};
 
-/// The ICMP error comes back within the same host.
-const ICMP_PATIENCE: Duration = Duration::from_secs(2);
+/// The ICMP error comes back within the same host, in microseconds. The nodes stand still while C
+/// waits for it, so it must be well below the time after which they give each other up.
+const ICMP_PATIENCE: Duration = Duration::from_millis(500);
+const _: () = assert!(ICMP_PATIENCE.as_millis() * 2 < DEAD_AFTER.as_millis());
 
 pub(crate) fn connected_socket(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
+    with_socket(cast, tape, SocketMode::ConnectedToB)
+}
+
+/// The experiment on a socket of either mode, so that a test can take the lock away.
+pub(crate) fn with_socket(cast: &Cast, tape: &mut Tape, a_socket: SocketMode) -> Result<Rung, RigError> {
     let script = Script {
         label: "0",
         setup: "A's socket is connected to B, as the old note's streamer did it",
         meaning: "The datagram never reaches A's DTLS: a connected UDP socket takes datagrams from its peer only.",
         clause: "connect(2), udp(7); RFC 1122, 4.1.3.1 (port unreachable)",
-        lock: Some(Lock::Kernel),
+        end: End::Lock(Lock::Kernel),
         a_b_alive: true,
     };
-    let mut rig = Rig::up(cast, Plan { a_socket: SocketMode::ConnectedToB, ..Plan::CHAIN })?;
+    let mut rig = Rig::up(cast, Plan { a_socket, ..Plan::CHAIN })?;
     let reply = rig.seal(Who::C, Who::A, true, REPLY)?;
     let a = rig.station(Who::A).address;
     let arrivals_before = rig.station(Who::A).arrivals.len();
@@ -54,15 +61,15 @@ pub(crate) fn connected_socket(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
         },
         format!("A's node: {} datagrams with these bytes", u8::from(reached)),
     ];
-    let lock = (!reached && refused).then_some(Lock::Kernel);
-    let observed = match lock {
-        Some(_) => "dropped by the kernel; C got ECONNREFUSED".to_owned(),
-        None if reached => "it reached A's node".to_owned(),
-        None => "it vanished, and C was told nothing".to_owned(),
+    let (end, observed) = match (reached, refused) {
+        (false, true) => (End::Lock(Lock::Kernel), "dropped by the kernel; C got ECONNREFUSED"),
+        (true, _) => (End::Unknown, "it reached A's node"),
+        (false, false) => (End::Unknown, "it vanished, and C was told nothing"),
     };
+    let observed = observed.to_owned();
     let rest_holds = is_sealed_by_c(&sent);
     tape.append(rig.finish());
-    Ok(script.report(Seen { sent, observed, lock, evidence, follow_up: None, a_b_alive, rest_holds }))
+    Ok(script.report(Seen { sent, observed, end, evidence, follow_up: None, a_b_alive, rest_holds }))
 }
 
 /// Sends from a socket of C's own that is connected to A, for only such a socket is told of ICMP

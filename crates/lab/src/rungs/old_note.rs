@@ -1,12 +1,12 @@
 //! The negative control: the old note's suite, CBC with encrypt-then-MAC. One wrong record and the
 //! session between A and B is dead.
 
-use peerbound_node::{Event, Verdict};
+use peerbound_node::Event;
 
-use crate::cast::{Cast, Who};
+use crate::cast::{Cast, NOTE_SUITE, Who};
 use crate::report::{FollowUp, Rung};
 use crate::rig::{Plan, Rig, RigError};
-use crate::rungs::{REPLY, Script, Seen, describe, is_sealed_by_c, lock_of};
+use crate::rungs::{End, REPLY, Script, Seen, describe, is_sealed_by_c};
 use crate::tape::Tape;
 
 /// Records that put C's number ahead of all that A has had from B.
@@ -18,7 +18,7 @@ pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
         setup: "as rung 3, with the old note's suite: ECDHE-RSA-AES256-SHA, CBC with encrypt-then-MAC, DTLS 1.2",
         meaning: "With encrypt-then-MAC OpenSSL answers one record that does not verify with a fatal alert: anyone who can send from B's address ends the session. This is why a node speaks AEAD suites only.",
         clause: "RFC 7366, 3 (a wrong MAC may be fatal), against RFC 6347, 4.1.2.7",
-        lock: None,
+        end: End::Killed,
         a_b_alive: false,
     };
     let mut rig = Rig::up(cast, Plan::CHAIN)?;
@@ -38,7 +38,12 @@ pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
         Event::NeighbourDown { id, reason } if *id == before => Some(reason.clone()),
         _ => None,
     });
+    let suite = rig.station(Who::A).events.iter().find_map(|(_, event)| match event {
+        Event::NeighbourUp { peer, .. } => Some(peer.suite.name),
+        _ => None,
+    });
     let evidence = vec![
+        format!("the suite of A–B: {}", suite.unwrap_or("unknown")),
         format!("A's node: {verdict}"),
         format!("A's neighbour B: {}", reason.as_deref().unwrap_or("still up")),
     ];
@@ -55,13 +60,13 @@ pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
         }
         .to_owned(),
     };
-    let rest_holds = verdict == Verdict::Killed && is_sealed_by_c(&sent) && new_session != old_session;
+    let rest_holds = suite == Some(NOTE_SUITE) && is_sealed_by_c(&sent) && new_session != old_session;
     tape.append(rig.finish());
-    let (observed, lock) = (verdict.to_string(), lock_of(verdict));
+    let (observed, end) = (verdict.to_string(), End::from(verdict));
     Ok(script.report(Seen {
         sent,
         observed,
-        lock,
+        end,
         evidence,
         follow_up: Some(follow_up),
         a_b_alive,

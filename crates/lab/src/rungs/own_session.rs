@@ -6,7 +6,7 @@ use peerbound_node::{Event, Lock};
 use crate::cast::{Cast, Who};
 use crate::report::{Rung, SentDatagram};
 use crate::rig::{Plan, Rig, RigError};
-use crate::rungs::{REPLY, Script, Seen, record_number};
+use crate::rungs::{End, REPLY, Script, Seen, record_number};
 use crate::tape::Tape;
 
 pub(crate) fn not_admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
@@ -15,7 +15,7 @@ pub(crate) fn not_admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigErro
         setup: "C shakes hands with A itself; A admits only B",
         meaning: "C has a certificate of the right authority, and it is not one of those A admits: authentication is not admission.",
         clause: "RFC 5246, 7.4.6 and 7.4.8 (the client's certificate and its proof)",
-        lock: Some(Lock::Identity),
+        end: End::Lock(Lock::Identity),
         a_b_alive: true,
     };
     let mut rig = Rig::up(cast, Plan { c_dials_a: true, ..Plan::CHAIN })?;
@@ -31,13 +31,16 @@ pub(crate) fn not_admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigErro
         format!("C has a session with A: {is_in}"),
     ];
     let is_c = matches!(&refused, Some(Refusal::NotAdmitted { name, .. }) if name == "C");
-    let lock = (is_c && !is_in).then_some(Lock::Identity);
-    let observed = if lock.is_some() { "dropped at identity" } else { "not refused" }.to_owned();
+    let (end, observed) = if is_c && !is_in {
+        (End::Lock(Lock::Identity), "dropped at identity".to_owned())
+    } else {
+        (End::Unknown, "not refused as C".to_owned())
+    };
     let rest_holds = counters.peers_refused >= 1;
     let sent = handshake_of(&rig);
     let a_b_alive = rig.a_b_is_alive();
     tape.append(rig.finish());
-    Ok(script.report(Seen { sent, observed, lock, evidence, follow_up: None, a_b_alive, rest_holds }))
+    Ok(script.report(Seen { sent, observed, end, evidence, follow_up: None, a_b_alive, rest_holds }))
 }
 
 pub(crate) fn admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
@@ -46,7 +49,7 @@ pub(crate) fn admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
         setup: "C shakes hands with A itself; A admits C, too",
         meaning: "The direct way exists, as C, in a session of A's own with C. DTLS binds the peer; it does not forbid the path.",
         clause: "RFC 6347, 4.2 (one handshake for each pair of peers)",
-        lock: None,
+        end: End::Accepted,
         a_b_alive: true,
     };
     let mut rig = Rig::up(cast, Plan { c_dials_a: true, a_admits_c: true, ..Plan::CHAIN })?;
@@ -77,19 +80,15 @@ pub(crate) fn admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
         format!("A's application received C's reply: {received}"),
     ];
     let ok = proved && is_new && received;
-    let observed = if ok { "accepted as C, in a new session" } else { "not accepted" }.to_owned();
+    let (end, observed) = if ok {
+        (End::Accepted, "accepted as C, in a new session".to_owned())
+    } else {
+        (End::Unknown, "not accepted as C".to_owned())
+    };
     let sent = handshake_of(&rig);
     let a_b_alive = rig.a_b_is_alive();
     tape.append(rig.finish());
-    Ok(script.report(Seen {
-        sent,
-        observed,
-        lock: None,
-        evidence,
-        follow_up: None,
-        a_b_alive,
-        rest_holds: ok,
-    }))
+    Ok(script.report(Seen { sent, observed, end, evidence, follow_up: None, a_b_alive, rest_holds: ok }))
 }
 
 /// Sends C's reply, which takes the session with A now that A is a neighbour.
@@ -127,6 +126,7 @@ fn handshake_of(rig: &Rig<'_>) -> SentDatagram {
         destination: rig.station(Who::A).address.to_string(),
         bytes: first.map_or(0, |arrival| arrival.datagram.len()),
         record: first.and_then(|arrival| record_number(&arrival.datagram)),
+        is_protected: false,
         sealed_by: None,
     }
 }

@@ -7,7 +7,7 @@ use crate::cast::{Cast, Who};
 use crate::report::Rung;
 use crate::rig::{Plan, Rig, RigError};
 use crate::rungs::{
-    REPLY, Script, Seen, describe, discarded, epoch_one_number, is_sealed_by_c, lock_of, newest_from_b,
+    End, REPLY, Script, Seen, describe, discarded, epoch_one_number, is_sealed_by_c, newest_from_b,
 };
 use crate::tape::Tape;
 
@@ -20,7 +20,7 @@ pub(crate) fn every_session_fresh_number(cast: &Cast, tape: &mut Tape) -> Result
         setup: "A's demultiplexer offers a stray datagram to every session it has",
         meaning: "A finds a session to try, that with B, but its keys did not seal this record: the AEAD tag is wrong.",
         clause: "RFC 6347, 4.1.2.7 (invalid records are discarded silently)",
-        lock: Some(Lock::RecordAuth),
+        end: End::Lock(Lock::RecordAuth),
         a_b_alive: true,
     };
     let plan = Plan { a_demux: Demux::EverySession, ..Plan::CHAIN };
@@ -33,7 +33,7 @@ pub(crate) fn every_session_seen_number(cast: &Cast, tape: &mut Tape) -> Result<
         setup: "the same, and the record's number is one that A has already had from B",
         meaning: "Two sessions count their records independently. A took C's number for a repetition before it looked at the tag.",
         clause: "RFC 6347, 4.1.2.6 (anti-replay)",
-        lock: Some(Lock::Replay),
+        end: End::Lock(Lock::Replay),
         a_b_alive: true,
     };
     let plan = Plan { a_demux: Demux::EverySession, ..Plan::CHAIN };
@@ -46,7 +46,7 @@ pub(crate) fn from_b_address(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigEr
         setup: "the datagram comes from B's own address and port (sent through B's socket, as a spoofer would)",
         meaning: "Address and port are those of the session, and still the tag is wrong: the address is not the lock, the key is.",
         clause: "RFC 6347, 4.1.2.7",
-        lock: Some(Lock::RecordAuth),
+        end: End::Lock(Lock::RecordAuth),
         a_b_alive: true,
     };
     offer(cast, tape, script, Plan::CHAIN, Who::B, Number::AheadOfB)
@@ -58,7 +58,7 @@ pub(crate) fn rewritten_number(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
         setup: "from B's address, and the record number is rewritten to the next that A expects from B",
         meaning: "The number is part of what the tag authenticates. Rewriting it makes a perfect header around a record that still does not verify.",
         clause: "RFC 6347, 4.1.2.1 (epoch and sequence number are in the MAC); RFC 5246, 6.2.3.3",
-        lock: Some(Lock::RecordAuth),
+        end: End::Lock(Lock::RecordAuth),
         a_b_alive: true,
     };
     offer(cast, tape, script, Plan::CHAIN, Who::B, Number::Rewritten)
@@ -108,10 +108,11 @@ fn offer(
             sent.record.unwrap_or(0)
         );
         sent.record = epoch_one_number(&datagram);
+        sent.sealed_by = rig.sealed_by(&datagram)?;
     }
-    let discard = match script.lock {
-        Some(Lock::Replay) => Discard::Replay,
-        _ => Discard::BadMac,
+    let discard = match number {
+        Number::SeenFromB => Discard::Replay,
+        Number::AheadOfB | Number::Rewritten => Discard::BadMac,
     };
     let before = discarded(&rig, discard);
 
@@ -129,9 +130,9 @@ fn offer(
     ];
     let a_b_alive = rig.a_b_is_alive();
     tape.append(rig.finish());
-    let (observed, lock) = (verdict.to_string(), lock_of(verdict));
+    let (observed, end) = (verdict.to_string(), End::from(verdict));
     let rest_holds = was_sealed_by_c && counted == 1;
-    Ok(script.report(Seen { sent, observed, lock, evidence, follow_up: None, a_b_alive, rest_holds }))
+    Ok(script.report(Seen { sent, observed, end, evidence, follow_up: None, a_b_alive, rest_holds }))
 }
 
 /// Overwrites the 48-bit sequence number in the header of the first record.

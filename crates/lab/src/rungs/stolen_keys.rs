@@ -7,7 +7,7 @@ use peerbound_wire::{Flags, Frame, Header, Kind, PacketId};
 use crate::cast::{Cast, Who};
 use crate::report::{FollowUp, Rung};
 use crate::rig::{FLOW, Plan, Rig, RigError};
-use crate::rungs::{REPLY, Script, Seen, describe, lock_of, newest_from_b};
+use crate::rungs::{End, REPLY, Script, Seen, describe, newest_from_b};
 use crate::tape::Tape;
 
 pub(crate) fn shared_keys(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
@@ -16,7 +16,7 @@ pub(crate) fn shared_keys(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError
         setup: "C is given the keys of A–B and seals as B would, from B's address, with B's next record number",
         meaning: "Only the key opens the lock. But one key in two hands is one counter in two hands: C took B's number, so B's genuine record is dropped as a replay. With a nonce made from the number (ChaCha20-Poly1305) the two records would even share key and nonce, which gives away their contents.",
         clause: "RFC 6347, 4.1.2.6; RFC 7905, 2; RFC 5288, 3 (a nonce must not repeat under a key)",
-        lock: None,
+        end: End::Accepted,
         a_b_alive: true,
     };
     let mut rig = Rig::up(cast, Plan::CHAIN)?;
@@ -52,11 +52,11 @@ pub(crate) fn shared_keys(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError
         && collision == Verdict::Dropped(Lock::Replay)
         && sent.sealed_by.as_deref() == Some("session A–B, direction B→A");
     tape.append(rig.finish());
-    let (observed, lock) = (verdict.to_string(), lock_of(verdict));
+    let (observed, end) = (verdict.to_string(), End::from(verdict));
     Ok(script.report(Seen {
         sent,
         observed,
-        lock,
+        end,
         evidence,
         follow_up: Some(follow_up),
         a_b_alive,

@@ -1,0 +1,5 @@
+//! The lab as a whole, on real sockets: what it observes, and what others read in its captures.
+
+mod capture;
+mod demo;
+mod tshark;
