@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use openssl::error::ErrorStack;
 
 use crate::context::Context;
-use crate::discard::{Discard, DiscardCounts};
+use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::opening::{Failure, Opening, Progress};
 use crate::plaintexts::Plaintexts;
@@ -244,12 +244,17 @@ impl Association {
         };
         match &mut self.slot {
             Slot::Opening(opening) if gives_way(opening) => {
-                **opening = Opening::accept(&self.config, hello, now)?;
+                let fresh = Opening::accept(&self.config, hello, now)?;
+                opening.add_discards_to(&mut self.retired);
+                **opening = fresh;
             }
             Slot::Live(live)
                 if !live.session.answers(hello) && live.candidate.as_ref().is_none_or(gives_way) =>
             {
-                live.candidate = Some(Opening::accept(&self.config, hello, now)?);
+                let fresh = Opening::accept(&self.config, hello, now)?;
+                if let Some(older) = live.candidate.replace(fresh) {
+                    older.add_discards_to(&mut self.retired);
+                }
             }
             Slot::Opening(_) | Slot::Live(_) | Slot::Over => {}
         }
@@ -283,7 +288,9 @@ impl Association {
         match &mut self.slot {
             Slot::Opening(_) => self.end(DownReason::Closed(CloseReason::Local)),
             Slot::Live(live) => {
-                live.candidate = None;
+                if let Some(candidate) = live.candidate.take() {
+                    candidate.add_discards_to(&mut self.retired);
+                }
                 live.session.close();
                 self.settle(now);
             }
@@ -356,8 +363,12 @@ impl Association {
                 if let Some((previous, _)) = &live.previous {
                     counts.add(previous.discards());
                 }
+                if let Some(candidate) = &live.candidate {
+                    candidate.add_discards_to(&mut counts);
+                }
             }
-            Slot::Opening(_) | Slot::Over => {}
+            Slot::Opening(opening) => opening.add_discards_to(&mut counts),
+            Slot::Over => {}
         }
         counts
     }
@@ -444,20 +455,13 @@ impl Live {
         if let (Some(candidate), true) = (&mut self.candidate, is_of_a_handshake(datagram)) {
             return candidate.handle_datagram(datagram, plaintexts, now);
         }
-        let outcome = self.session.handle_datagram(datagram, plaintexts, now);
-        let Outcome::Discarded(Discard::BadMac | Discard::Replay | Discard::TooOld | Discard::Malformed(_)) =
-            outcome
-        else {
-            return outcome;
-        };
-        // It may have been on its way when the keys changed.
-        let Some((previous, _)) = &mut self.previous else {
-            return outcome;
-        };
-        match previous.handle_datagram(datagram, plaintexts, now) {
-            Outcome::Accepted => Outcome::Accepted,
-            Outcome::Discarded(_) | Outcome::Killed | Outcome::NoSession => outcome,
+        // What was on its way when the keys changed. One decryption more, for three seconds.
+        if let Some((previous, _)) = &mut self.previous
+            && previous.recognises(datagram)
+        {
+            return previous.handle_datagram(datagram, plaintexts, now);
         }
+        self.session.handle_datagram(datagram, plaintexts, now)
     }
 
     fn handle_timeout(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
@@ -531,6 +535,7 @@ impl Live {
             Progress::Waiting => None,
             Progress::Failed => {
                 let reason = down_reason(candidate);
+                candidate.add_discards_to(retired);
                 self.candidate = None;
                 Some(AssociationEvent::CandidateFailed(reason))
             }

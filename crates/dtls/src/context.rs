@@ -272,7 +272,9 @@ fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
 
 fn judge(trusted: bool, store: &X509StoreContextRef, admission: &Admission) -> Result<(), Refusal> {
     let certificate = store.current_cert();
-    let name = certificate.map_or_else(|| "(none)".to_owned(), common_name);
+    // The leaf's name, even when it is a certificate above it that fails: the leaf is the peer.
+    let leaf = store.chain().and_then(|chain| chain.get(0)).or(certificate);
+    let name = leaf.map_or_else(|| "(none)".to_owned(), common_name);
     if !trusted {
         return Err(Refusal::Certificate { name, reason: store.error().error_string().to_owned() });
     }

@@ -162,7 +162,7 @@ impl Engine {
         unsafe { BIO_ADDR_free(address) };
         match result {
             1.. => Step::Done,
-            0 => Step::Pending,
+            // "Not fatal" here means that the hello is refused, for a reason that is in the queue.
             _ => Step::Failed(drain_errors()),
         }
     }
@@ -260,13 +260,25 @@ impl Engine {
         }
         // SAFETY: asks the `SSL` about its last call, made on this thread just before.
         let code = unsafe { sys::SSL_get_error(self.ssl.as_ptr(), result) };
-        match code {
-            sys::SSL_ERROR_WANT_READ | sys::SSL_ERROR_WANT_WRITE => Step::Pending,
-            sys::SSL_ERROR_ZERO_RETURN => Step::Closed,
+        named(code).unwrap_or_else(|| {
             // The queue is per thread: what this session leaves in it would make another
-            // session's WANT_READ look fatal, so it is emptied here, after every failure.
-            _ => Step::Failed(drain_errors()),
-        }
+            // session's WANT_READ look fatal, so it is emptied here, after every failure. And what
+            // the caller left in it makes ours look fatal: asked again over an empty queue, a
+            // session that failed has nothing to wait for, and one that waits says so.
+            let reason = drain_errors();
+            // SAFETY: as above; emptying the queue is no call on this `SSL`.
+            let code = unsafe { sys::SSL_get_error(self.ssl.as_ptr(), result) };
+            named(code).unwrap_or(Step::Failed(reason))
+        })
+    }
+}
+
+/// Names what is no failure.
+fn named(code: c_int) -> Option<Step> {
+    match code {
+        sys::SSL_ERROR_WANT_READ | sys::SSL_ERROR_WANT_WRITE => Some(Step::Pending),
+        sys::SSL_ERROR_ZERO_RETURN => Some(Step::Closed),
+        _ => None,
     }
 }
 

@@ -166,3 +166,61 @@ fn check_established(record: &Record<'_>, version: u16, suite: Suite) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Result<(), Discard> = Err(Discard::Malformed(Malformation::HandshakeFragment));
+
+    fn fragment(message: u32, sequence: u16, offset: u32, fragment: u32, present: usize) -> Vec<u8> {
+        let mut bytes = vec![11];
+        bytes.extend(&message.to_be_bytes()[1..]);
+        bytes.extend(sequence.to_be_bytes());
+        bytes.extend(&offset.to_be_bytes()[1..]);
+        bytes.extend(&fragment.to_be_bytes()[1..]);
+        bytes.resize(HANDSHAKE_HEADER_BYTES + present, 0);
+        bytes
+    }
+
+    #[test]
+    fn whole_messages_fragments_and_several_of_them_pass() {
+        let (whole, part, empty) =
+            (fragment(10, 2, 0, 10, 10), fragment(16_384, 15, 16_000, 384, 384), fragment(0, 5, 0, 0, 0));
+
+        assert_eq!(check_fragments(&whole), Ok(()));
+        assert_eq!(check_fragments(&part), Ok(()));
+        assert_eq!(check_fragments(&empty), Ok(()));
+        assert_eq!(check_fragments(&[whole, part, empty].concat()), Ok(()));
+    }
+
+    #[test]
+    fn fragments_that_claim_too_much_are_refused() {
+        assert_eq!(check_fragments(&fragment(16_385, 2, 0, 10, 10)), REFUSED);
+        assert_eq!(check_fragments(&fragment(0xff_ffff, 2, 0, 10, 10)), REFUSED);
+        assert_eq!(check_fragments(&fragment(10, 16, 0, 10, 10)), REFUSED);
+        assert_eq!(check_fragments(&fragment(10, 2, 1, 10, 10)), REFUSED);
+        assert_eq!(check_fragments(&fragment(10, 2, 0xff_ffff, 0xff_ffff, 10)), REFUSED);
+    }
+
+    #[test]
+    fn fragments_that_end_before_they_say_are_refused() {
+        assert_eq!(check_fragments(&[]), REFUSED);
+        assert_eq!(check_fragments(&fragment(10, 2, 0, 10, 9)), REFUSED);
+        assert_eq!(check_fragments(&fragment(10, 2, 0, 10, 11)), REFUSED);
+    }
+
+    #[test]
+    fn a_bad_fragment_behind_a_good_one_is_refused() {
+        let both = [fragment(10, 2, 0, 10, 10), fragment(100_000, 3, 0, 4, 4)].concat();
+
+        assert_eq!(check_fragments(&both), REFUSED);
+    }
+
+    #[test]
+    fn only_the_two_aead_sizes_are_finished_shaped_on_a_node() {
+        let shaped: Vec<_> = (0..200).filter(|length| is_finished_shaped(*length, true)).collect();
+
+        assert_eq!(shaped, [40, 48]);
+    }
+}

@@ -167,6 +167,13 @@ impl Opening {
         session.into_iter().chain(attempt).fold(self.until, Instant::min)
     }
 
+    /// Adds what the attempt in progress discarded; earlier attempts were added when they ended.
+    pub(crate) fn add_discards_to(&self, counts: &mut DiscardCounts) {
+        if let Some(session) = &self.session {
+            counts.add(session.discards());
+        }
+    }
+
     pub(crate) fn failure(&self) -> Failure {
         Failure { heard: self.heard, reason: self.failure.clone(), alert: self.alert_heard }
     }

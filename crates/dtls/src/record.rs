@@ -175,3 +175,59 @@ impl<'a> Iterator for Records<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(length: u16) -> RecordHeader {
+        RecordHeader {
+            content_type: ContentType::ApplicationData,
+            version: 0xfefd,
+            epoch: 0x0102,
+            sequence: 0x0304_0506_0708,
+            length,
+        }
+    }
+
+    #[test]
+    fn a_header_comes_back_as_it_went() {
+        let bytes = [&header(3).encode()[..], b"abc", b"rest"].concat();
+
+        let (record, rest) = Record::split(&bytes).unwrap();
+
+        assert_eq!((record.header, record.body(), rest), (header(3), &b"abc"[..], &b"rest"[..]));
+    }
+
+    #[test]
+    fn the_bytes_of_a_header_are_those_of_the_rfc() {
+        let bytes = header(0x0100).encode();
+
+        assert_eq!(bytes, [23, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 1, 0]);
+    }
+
+    #[test]
+    fn a_sequence_number_of_more_than_48_bits_does_not_reach_into_the_epoch() {
+        let bytes = RecordHeader { sequence: u64::MAX, ..header(0) }.encode();
+
+        let (record, _) = Record::split(&bytes).unwrap();
+
+        assert_eq!((record.header.epoch, record.header.sequence), (0x0102, (1 << 48) - 1));
+    }
+
+    #[test]
+    fn the_longest_body_is_taken_and_one_byte_more_is_not() {
+        let longest = u16::try_from(RECORD_BODY_BYTES_MAX).unwrap();
+        let datagram = |length: u16| [&header(length).encode()[..], &vec![0; usize::from(length)]].concat();
+
+        assert!(Record::split(&datagram(longest)).is_ok());
+        assert_eq!(Record::split(&datagram(longest + 1)), Err(Malformation::TooLong));
+    }
+
+    #[test]
+    fn every_content_type_comes_back_from_its_number() {
+        let known: Vec<_> = (0..=255).filter_map(ContentType::from_number).map(ContentType::number).collect();
+
+        assert_eq!(known, [20, 21, 22, 23]);
+    }
+}

@@ -15,7 +15,7 @@ use crate::admission::{Admission, Refusal};
 use crate::context::{Context, PerSession, per_session};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
-use crate::ffi::{Engine, Step};
+use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
 use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX, VERSION_DTLS_1_0, VERSION_DTLS_1_2};
 use crate::identity::{KeyHash, common_name};
 use crate::keys::{Direction, DirectionKeys, RecordKeys, SessionSecrets};
@@ -467,6 +467,14 @@ impl Session {
         self.hello_random == Some(hello.random)
     }
 
+    /// Returns whether the peer sealed the first record of a datagram under the keys of this session.
+    pub(crate) fn recognises(&self, datagram: &[u8]) -> bool {
+        let (Some(established), Ok((record, _))) = (self.established(), Record::split(datagram)) else {
+            return false;
+        };
+        record.header.epoch == 1 && established.read_keys(self.role).open(&record).is_some()
+    }
+
     fn established(&self) -> Option<&Established> {
         match &self.state {
             State::Established(established) => Some(established),
@@ -624,7 +632,10 @@ impl Session {
         let keys = secrets.record_keys().map_err(openssl)?;
         Ok(Established {
             peer: Peer { key, name, suite, resumed: ssl.session_reused() },
-            payload_bytes_max: usize::from(self.mtu).saturating_sub(suite.overhead_bytes_max()),
+            // OpenSSL refuses a payload longer than one record, and the refusal ends the session.
+            payload_bytes_max: usize::from(self.mtu)
+                .saturating_sub(suite.overhead_bytes_max())
+                .min(PLAINTEXT_BYTES_MAX),
             secrets,
             keys,
             records_sent: 0,

@@ -145,3 +145,42 @@ impl Mac {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gcm_adds_thirty_seven_bytes_and_chacha20_twenty_nine() {
+        for suite in SUITES.into_iter().filter(|suite| suite.is_aead()) {
+            let (nonce_bytes, tag_bytes) = suite.explicit_nonce_and_tag().unwrap();
+            let expected = if suite.name.contains("GCM") { 37 } else { 29 };
+
+            assert_eq!(suite.overhead_bytes_max(), expected, "{}", suite.name);
+            assert_eq!(13 + nonce_bytes + tag_bytes, expected, "{}", suite.name);
+            assert_eq!(suite.body_bytes_min(), expected - 13, "{}", suite.name);
+        }
+    }
+
+    #[test]
+    fn every_name_is_one_of_openssl_and_found_once() {
+        for suite in SUITES {
+            assert_eq!(Suite::by_name(suite.name), Some(suite));
+            assert_eq!(SUITES.into_iter().filter(|other| other.name == suite.name).count(), 1);
+        }
+        assert_eq!(Suite::by_name("NULL-SHA"), None);
+    }
+
+    #[test]
+    fn the_key_block_has_the_parts_its_primitives_take() {
+        for suite in SUITES {
+            let (mac_bytes, key_bytes, iv_bytes) = suite.key_block_parts();
+
+            assert_eq!(key_bytes, suite.cipher().key_length(), "{}", suite.name);
+            assert_eq!(suite.is_aead(), mac_bytes == 0, "{}", suite.name);
+            let nonce_bytes = suite.explicit_nonce_and_tag().map_or(0, |(nonce, _)| nonce);
+            let expected = if suite.is_aead() { 12 } else { 0 };
+            assert_eq!(iv_bytes + nonce_bytes, expected, "{}", suite.name);
+        }
+    }
+}
