@@ -6,7 +6,6 @@
 //! (RFC 6347, 4.2.8). Rekeying is the same thing on our own initiative: make before break.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
@@ -14,10 +13,13 @@ use openssl::error::ErrorStack;
 use crate::context::Context;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
-use crate::opening::{Failure, Opening, Progress};
+use crate::down::DownReason;
+use crate::live::Live;
+use crate::opening::{Opening, Progress};
+use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::record::{ContentType, Record};
-use crate::session::{CloseReason, Outcome, Peer, Role, SendError, Session, SessionEvent, SessionOptions};
+use crate::session::{Role, Session, SessionOptions};
+use crate::terms::Peer;
 
 /// The longest that an opening is tried. Far below OpenSSL's own 483 s: whoever dialled has
 /// something better to do, and a half-open session holds 100 kB.
@@ -29,15 +31,6 @@ pub const REKEY_RECORDS_DEFAULT: u64 = 1 << 24;
 
 /// The age at which a session is replaced: an hour bounds what one stolen key opens.
 pub const REKEY_AGE_DEFAULT: Duration = Duration::from_secs(3600);
-
-/// How long a replaced session still opens what was on its way: a long round trip, and some.
-const PREVIOUS_KEPT: Duration = Duration::from_secs(3);
-
-/// How long after a failed replacement the next one is tried.
-const REKEY_RETRY: Duration = Duration::from_secs(20);
-
-/// A session that could not be replaced is worn out at so many times its limits.
-const WORN_OUT_FACTOR: u32 = 2;
 
 /// Farewells of ended sessions that wait to be sent: an alert or a close_notify each.
 const OUTBOX_DATAGRAMS_MAX: usize = 16;
@@ -93,65 +86,9 @@ pub enum AssociationEvent {
     Replaced(Peer),
     /// An attempt to take over failed; the live session goes on.
     CandidateFailed(DownReason),
-    /// There is no session any more; the association is of no further use.
+    /// There is no live session any more. The association is of no further use, unless a candidate
+    /// was on its way: see [`Association::is_over`].
     Down(DownReason),
-}
-
-/// Why an association, or a candidate, came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DownReason {
-    /// The session was closed.
-    Closed(CloseReason),
-    /// The handshake was not done by its deadline.
-    HandshakeTimeout {
-        /// Whether anything at all came from the address.
-        heard: bool,
-        /// How the last attempt ended, if it ended by itself.
-        last: Option<CloseReason>,
-        /// The last alert in the clear: advice, for anyone could have sent it.
-        alert: Option<u8>,
-    },
-    /// The candidate proved to be another peer than the live one.
-    AnotherPeer {
-        /// The name in its certificate.
-        name: String,
-    },
-    /// The session reached twice its limits and could not be replaced.
-    WornOut,
-}
-
-impl fmt::Display for DownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(reason) => reason.fmt(f),
-            Self::HandshakeTimeout { last: Some(reason), .. } => write!(f, "the handshake failed: {reason}"),
-            Self::HandshakeTimeout { alert: Some(alert), .. } => {
-                write!(f, "the handshake timed out; the peer seems to say \"{}\"", alert_name(*alert))
-            }
-            Self::HandshakeTimeout { heard: true, .. } => f.write_str("the handshake timed out"),
-            Self::HandshakeTimeout { heard: false, .. } => f.write_str("nothing answers at its address"),
-            Self::AnotherPeer { name } => write!(f, "\"{name}\" answered in its place"),
-            Self::WornOut => f.write_str("the session could not be rekeyed in time"),
-        }
-    }
-}
-
-/// Alert descriptions a handshake can end with (RFC 5246, 7.2.2).
-fn alert_name(number: u8) -> &'static str {
-    match number {
-        40 => "handshake failure",
-        42 => "bad certificate",
-        43 => "unsupported certificate",
-        44 => "certificate revoked",
-        45 => "certificate expired",
-        46 => "certificate unknown",
-        48 => "unknown CA",
-        49 => "access denied",
-        51 => "decrypt error",
-        70 => "protocol version",
-        71 => "insufficient security",
-        _ => "another alert",
-    }
 }
 
 /// All sessions with whoever sits at one address.
@@ -171,17 +108,6 @@ enum Slot {
     Opening(Box<Opening>),
     Live(Box<Live>),
     Over,
-}
-
-#[derive(Debug)]
-struct Live {
-    session: Session,
-    since: Instant,
-    candidate: Option<Opening>,
-    /// The session that was replaced, and until when it is kept.
-    previous: Option<(Session, Instant)>,
-    /// No replacement is started before this.
-    rekey_not_before: Instant,
 }
 
 impl Association {
@@ -358,15 +284,7 @@ impl Association {
     pub fn discards(&self) -> DiscardCounts {
         let mut counts = self.retired.clone();
         match &self.slot {
-            Slot::Live(live) => {
-                counts.add(live.session.discards());
-                if let Some((previous, _)) = &live.previous {
-                    counts.add(previous.discards());
-                }
-                if let Some(candidate) = &live.candidate {
-                    candidate.add_discards_to(&mut counts);
-                }
-            }
+            Slot::Live(live) => live.add_discards_to(&mut counts),
             Slot::Opening(opening) => opening.add_discards_to(&mut counts),
             Slot::Over => {}
         }
@@ -384,7 +302,7 @@ impl Association {
                     Progress::Waiting => {}
                     Progress::Established(session) => self.go_live(*session, now),
                     Progress::Failed => {
-                        let reason = down_reason(opening);
+                        let reason = opening.down_reason();
                         self.end(reason);
                     }
                 }
@@ -398,13 +316,7 @@ impl Association {
         if let Some(peer) = session.peer() {
             self.events.push_back(AssociationEvent::Up(peer.clone()));
         }
-        self.slot = Slot::Live(Box::new(Live {
-            session,
-            since: now,
-            candidate: None,
-            previous: None,
-            rekey_not_before: now,
-        }));
+        self.slot = Slot::Live(Box::new(Live::new(session, now)));
     }
 
     fn settle_live(&mut self, now: Instant) {
@@ -447,144 +359,6 @@ impl Association {
         self.retired = self.discards();
         self.slot = Slot::Over;
         self.events.push_back(AssociationEvent::Down(reason));
-    }
-}
-
-impl Live {
-    fn handle_datagram(&mut self, datagram: &[u8], plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
-        if let (Some(candidate), true) = (&mut self.candidate, is_of_a_handshake(datagram)) {
-            return candidate.handle_datagram(datagram, plaintexts, now);
-        }
-        // What was on its way when the keys changed. One decryption more, for three seconds.
-        if let Some((previous, _)) = &mut self.previous
-            && previous.recognises(datagram)
-        {
-            return previous.handle_datagram(datagram, plaintexts, now);
-        }
-        self.session.handle_datagram(datagram, plaintexts, now)
-    }
-
-    fn handle_timeout(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
-        if self.session.poll_timeout().is_some_and(|at| at <= now) {
-            self.session.handle_timeout(now);
-        }
-        if let Some((previous, _)) = self.previous.take_if(|(_, until)| *until <= now) {
-            retired.add(previous.discards());
-        }
-        if let Some(candidate) = &mut self.candidate {
-            candidate.handle_timeout(config, now, retired);
-        } else if self.wants_rekey(config, now) {
-            self.rekey_not_before = now + REKEY_RETRY;
-            match Opening::dial(config, now) {
-                Ok(opening) => self.candidate = Some(opening),
-                Err(error) => tracing::warn!(%error, "No session can be made to replace the live one"),
-            }
-        }
-    }
-
-    fn poll_transmit(&mut self) -> Option<&[u8]> {
-        if self.session.has_transmit() {
-            return self.session.poll_transmit();
-        }
-        if let Some((previous, _)) = &mut self.previous
-            && previous.has_transmit()
-        {
-            return previous.poll_transmit();
-        }
-        self.candidate.as_mut()?.session_mut()?.poll_transmit()
-    }
-
-    fn poll_timeout(&self, config: &AssociationConfig) -> Option<Instant> {
-        let session = self.session.poll_timeout();
-        let previous = self.previous.as_ref().map(|(_, until)| *until);
-        let candidate = self.candidate.as_ref().map(Opening::poll_timeout);
-        let rekey = match (self.candidate.is_some(), self.session.role()) {
-            (false, Role::Client) if self.records() >= config.rekey_records => self.rekey_not_before,
-            (false, Role::Client) => self.rekey_not_before.max(self.since + config.rekey_age),
-            (true, _) | (_, Role::Server) => self.since + config.rekey_age * WORN_OUT_FACTOR,
-        };
-        let rekey = Some(rekey);
-        [session, previous, candidate, rekey].into_iter().flatten().min()
-    }
-
-    /// The client of a session replaces it; the server does what the client asks.
-    fn wants_rekey(&self, config: &AssociationConfig, now: Instant) -> bool {
-        self.session.role() == Role::Client
-            && now >= self.rekey_not_before
-            && (self.records() >= config.rekey_records || now >= self.since + config.rekey_age)
-    }
-
-    fn is_worn_out(&self, config: &AssociationConfig, now: Instant) -> bool {
-        self.records() >= config.rekey_records.saturating_mul(u64::from(WORN_OUT_FACTOR))
-            || now >= self.since + config.rekey_age * WORN_OUT_FACTOR
-    }
-
-    fn records(&self) -> u64 {
-        let (sent, received) = self.session.records();
-        sent.saturating_add(received)
-    }
-
-    fn settle_candidate(
-        &mut self,
-        now: Instant,
-        outbox: &mut impl FnMut(&[u8]),
-        retired: &mut DiscardCounts,
-    ) -> Option<AssociationEvent> {
-        let candidate = self.candidate.as_mut()?;
-        match candidate.progress(now, outbox, retired) {
-            Progress::Waiting => None,
-            Progress::Failed => {
-                let reason = down_reason(candidate);
-                candidate.add_discards_to(retired);
-                self.candidate = None;
-                Some(AssociationEvent::CandidateFailed(reason))
-            }
-            Progress::Established(session) => {
-                self.candidate = None;
-                Some(self.swap(*session, now, outbox, retired))
-            }
-        }
-    }
-
-    fn swap(
-        &mut self,
-        mut session: Session,
-        now: Instant,
-        outbox: &mut impl FnMut(&[u8]),
-        retired: &mut DiscardCounts,
-    ) -> AssociationEvent {
-        let live_key = self.session.peer().map(|peer| peer.key);
-        let Some(peer) = session.peer().cloned().filter(|peer| Some(peer.key) == live_key) else {
-            let name = session.peer().map_or_else(String::new, |peer| peer.name.clone());
-            session.close();
-            while let Some(datagram) = session.poll_transmit() {
-                outbox(datagram);
-            }
-            retired.add(session.discards());
-            return AssociationEvent::CandidateFailed(DownReason::AnotherPeer { name });
-        };
-        let replaced = std::mem::replace(&mut self.session, session);
-        if let Some((older, _)) = self.previous.replace((replaced, now + PREVIOUS_KEPT)) {
-            retired.add(older.discards());
-        }
-        self.since = now;
-        self.rekey_not_before = now;
-        AssociationEvent::Replaced(peer)
-    }
-}
-
-/// Records in the clear and Finished messages belong to whoever is in a handshake.
-fn is_of_a_handshake(datagram: &[u8]) -> bool {
-    Record::split(datagram).is_ok_and(|(record, _)| {
-        record.header.epoch == 0 || record.header.content_type == ContentType::Handshake
-    })
-}
-
-fn down_reason(opening: &Opening) -> DownReason {
-    let Failure { heard, reason, alert } = opening.failure();
-    match (opening.role(), reason) {
-        (Role::Server, Some(reason)) => DownReason::Closed(reason),
-        (Role::Server | Role::Client, last) => DownReason::HandshakeTimeout { heard, last, alert },
     }
 }
 

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode,
+    SslVersion,
 };
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509StoreContext, X509StoreContextRef};
 
 use crate::admission::{Admission, Refusal};
 use crate::identity::{Identity, KeyHash, common_name};
+use crate::terms::Strictness;
 
 /// The suites of a node: forward secret, authenticated encryption, either kind of certificate.
 const NODE_SUITES: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:\
@@ -30,6 +32,8 @@ const SESSION_CACHE_MAX: i32 = 1024;
 const NO_EXTENDED_MASTER_SECRET: u64 = 1;
 /// `SSL_OP_ALLOW_CLIENT_RENEGOTIATION` (ssl.h, OpenSSL 3.0 on).
 const ALLOW_CLIENT_RENEGOTIATION: u64 = 1 << 8;
+/// `SSL_MODE_NO_AUTO_CHAIN` (ssl.h).
+const NO_AUTO_CHAIN: i64 = 8;
 /// `SSL_OP_NO_ENCRYPT_THEN_MAC`.
 const NO_ENCRYPT_THEN_MAC: u64 = 1 << 19;
 
@@ -112,14 +116,14 @@ impl ContextConfig {
 pub struct Context {
     ssl: SslContext,
     key_hash: KeyHash,
-    strict: bool,
+    strictness: Strictness,
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("key_hash", &self.key_hash)
-            .field("strict", &self.strict)
+            .field("strictness", &self.strictness)
             .finish_non_exhaustive()
     }
 }
@@ -162,8 +166,11 @@ impl Context {
         if let Some(sink) = config.keylog {
             builder.set_keylog_callback(move |_, line| sink(line));
         }
-        let strict = config.profile == Profile::Node;
-        Ok(Self { ssl: builder.build(), key_hash: config.identity.key_hash(), strict })
+        let strictness = match config.profile {
+            Profile::Node => Strictness::Node,
+            Profile::Teaching(_) => Strictness::Teaching,
+        };
+        Ok(Self { ssl: builder.build(), key_hash: config.identity.key_hash(), strictness })
     }
 
     /// Returns the hash of our own key.
@@ -172,9 +179,9 @@ impl Context {
         self.key_hash
     }
 
-    /// Returns whether the rules of a node are in force: AEAD suites, extended master secret.
-    pub(crate) fn is_strict(&self) -> bool {
-        self.strict
+    /// Returns whose rules the sessions keep.
+    pub(crate) fn strictness(&self) -> Strictness {
+        self.strictness
     }
 
     pub(crate) fn ssl(&self) -> &SslContext {
@@ -225,6 +232,8 @@ fn set_rules(builder: &mut SslContextBuilder, config: &ContextConfig) -> Result<
             teaching.version
         }
     };
+    // Everyone trusts the root already: OpenSSL would send it along with every certificate.
+    builder.set_mode(SslMode::from_bits_retain(NO_AUTO_CHAIN));
     builder.set_min_proto_version(Some(version))?;
     builder.set_max_proto_version(Some(version))?;
     builder.set_options(options);

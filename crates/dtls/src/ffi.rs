@@ -69,6 +69,7 @@ unsafe extern "C" {
         method: *mut sys::BIO_METHOD,
         destroy: Option<unsafe extern "C" fn(*mut sys::BIO) -> c_int>,
     ) -> c_int;
+    fn SSL_pending(ssl: *const sys::SSL) -> c_int;
     fn SSL_renegotiate(ssl: *mut sys::SSL) -> c_int;
 }
 
@@ -193,6 +194,12 @@ impl Engine {
             Step::Done => Ok(read),
             other => Err(other),
         }
+    }
+
+    /// Returns whether plaintext is left to be read without another datagram.
+    pub(crate) fn has_pending(&self) -> bool {
+        // SAFETY: asks a valid `SSL` for a number.
+        unsafe { SSL_pending(self.ssl.as_ptr()) > 0 }
     }
 
     /// Seals one record around `payload`; it lands in the transport.

@@ -8,6 +8,7 @@ use crate::discard::{Discard, Malformation};
 use crate::record::{ContentType, HANDSHAKE_HEADER_BYTES, Record};
 use crate::replay::ReplayWindow;
 use crate::suite::Suite;
+use crate::terms::Strictness;
 
 /// The longest handshake message we take: a chain of several P-256 certificates is below 4 KiB,
 /// one RSA-4096 chain below 8. Without this, 1 kB of fragments that claim 100 kB each pins 1.2 MiB.
@@ -52,13 +53,13 @@ pub(crate) struct Gate {
 
 #[derive(Debug)]
 enum Phase {
-    Handshaking { finished_left: u8, aead_only: bool },
+    Handshaking { finished_left: u8, strictness: Strictness },
     Established { version: u16, suite: Suite, window: ReplayWindow },
 }
 
 impl Gate {
-    pub(crate) fn new(mode: GateMode, aead_only: bool) -> Self {
-        Self { mode, phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, aead_only } }
+    pub(crate) fn new(mode: GateMode, strictness: Strictness) -> Self {
+        Self { mode, phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, strictness } }
     }
 
     /// Starts to guard an established session.
@@ -69,8 +70,8 @@ impl Gate {
     /// Decides about one record.
     pub(crate) fn check(&mut self, record: &Record<'_>) -> Result<(), Discard> {
         match (&mut self.phase, self.mode) {
-            (Phase::Handshaking { finished_left, aead_only }, GateMode::On) => {
-                check_in_handshake(record, finished_left, *aead_only)
+            (Phase::Handshaking { finished_left, strictness }, GateMode::On) => {
+                check_in_handshake(record, finished_left, *strictness)
             }
             (Phase::Handshaking { .. }, GateMode::Off) => Ok(()),
             (Phase::Established { version, suite, window }, GateMode::On) => {
@@ -92,7 +93,11 @@ impl Gate {
     }
 }
 
-fn check_in_handshake(record: &Record<'_>, finished_left: &mut u8, aead_only: bool) -> Result<(), Discard> {
+fn check_in_handshake(
+    record: &Record<'_>,
+    finished_left: &mut u8,
+    strictness: Strictness,
+) -> Result<(), Discard> {
     let header = &record.header;
     if !matches!(header.version, VERSION_DTLS_1_2 | VERSION_DTLS_1_0) {
         return Err(Malformation::Version.into());
@@ -104,7 +109,7 @@ fn check_in_handshake(record: &Record<'_>, finished_left: &mut u8, aead_only: bo
         (0, ContentType::Alert) => Err(Malformation::UnprotectedAlert.into()),
         (0, ContentType::ApplicationData) => Err(Malformation::UnprotectedData.into()),
         (1, ContentType::Handshake) => {
-            if !is_finished_shaped(record.body().len(), aead_only) {
+            if !is_finished_shaped(record.body().len(), strictness) {
                 return Err(Malformation::NotFinished.into());
             }
             let Some(left) = finished_left.checked_sub(1) else {
@@ -118,8 +123,8 @@ fn check_in_handshake(record: &Record<'_>, finished_left: &mut u8, aead_only: bo
     }
 }
 
-fn is_finished_shaped(body_bytes: usize, aead_only: bool) -> bool {
-    if aead_only {
+fn is_finished_shaped(body_bytes: usize, strictness: Strictness) -> bool {
+    if strictness == Strictness::Node {
         return FINISHED_BODY_BYTES_AEAD.contains(&body_bytes);
     }
     (FINISHED_BODY_BYTES_AEAD[1]..=FINISHED_BODY_BYTES_CBC_MAX).contains(&body_bytes)
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn only_the_two_aead_sizes_are_finished_shaped_on_a_node() {
-        let shaped: Vec<_> = (0..200).filter(|length| is_finished_shaped(*length, true)).collect();
+        let shaped: Vec<_> = (0..200).filter(|length| is_finished_shaped(*length, Strictness::Node)).collect();
 
         assert_eq!(shaped, [40, 48]);
     }

@@ -12,44 +12,48 @@ mod authority;
 mod context;
 mod discard;
 mod doorman;
+mod down;
 #[expect(unsafe_code, reason = "the one file that may: every block says why it is sound")]
 mod ffi;
 mod gate;
 mod hello;
 mod identity;
 mod keys;
+mod live;
 mod opening;
 mod oracle;
+mod outcome;
 mod plaintexts;
 mod record;
 mod replay;
 mod session;
 mod suite;
+mod terms;
 mod transport;
 
 pub use admission::{Admission, Refusal};
 pub use association::{
-    Association, AssociationConfig, AssociationEvent, DownReason, HANDSHAKE_DEADLINE_DEFAULT, Precedence,
+    Association, AssociationConfig, AssociationEvent, HANDSHAKE_DEADLINE_DEFAULT, Precedence,
     REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
 };
 pub use authority::{Authority, Validity};
 pub use context::{Context, ContextConfig, KeylogSink, Profile, Resumption, Teaching};
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
+pub use down::DownReason;
 pub use ffi::openssl_version;
 pub use gate::GateMode;
 pub use hello::is_client_hello;
 pub use identity::{Identity, IdentityError, KeyHash, common_name, issuer_name, read_certificates};
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
 pub use oracle::{KeyOracle, Sealed};
+pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};
 pub use plaintexts::Plaintexts;
 pub use record::{ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, Records};
 pub use replay::{REPLAY_WINDOW_RECORDS, ReplayWindow};
-pub use session::{
-    CloseReason, MTU_DEFAULT, Outcome, Peer, ResumableSession, Role, SendError, Session, SessionEvent,
-    SessionOptions,
-};
+pub use session::{MTU_DEFAULT, ResumableSession, Role, Session, SessionOptions};
 pub use suite::Suite;
+pub use terms::Peer;
 
 pub use openssl::error::ErrorStack;
 pub use openssl::ssl::SslVersion;

@@ -10,12 +10,15 @@ use openssl::error::ErrorStack;
 use crate::association::AssociationConfig;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
+use crate::down::DownReason;
+use crate::outcome::{CloseReason, Outcome, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::session::{CloseReason, Outcome, Role, Session, SessionEvent};
+use crate::session::{Role, Session};
 
-/// How long one attempt may take before a fresh one replaces it: OpenSSL's retransmissions at
+/// How long the first attempt may take before a fresh one replaces it: OpenSSL's retransmissions at
 /// 0.25, 0.75, 1.75 and 3.75 s fall into it. A server that lost its half of the handshake answers
-/// only a fresh hello.
+/// only a fresh hello. The next attempt lasts twice as long: a handshake takes three round trips,
+/// and the path may be a slow one.
 const ATTEMPT_LASTS: Duration = Duration::from_millis(4000);
 
 /// The least time between two attempts; doubles with each, so that neither a hopeless certificate
@@ -34,6 +37,8 @@ pub(crate) struct Opening {
     until: Instant,
     attempt_started: Instant,
     spacing: Duration,
+    /// How long the running attempt may take.
+    lasts: Duration,
     heard: bool,
     failure: Option<CloseReason>,
     alert_heard: Option<u8>,
@@ -45,14 +50,6 @@ pub(crate) enum Progress {
     Waiting,
     Established(Box<Session>),
     Failed,
-}
-
-/// What is known of a failed opening.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) heard: bool,
-    pub(crate) reason: Option<CloseReason>,
-    pub(crate) alert: Option<u8>,
 }
 
 impl Opening {
@@ -77,6 +74,7 @@ impl Opening {
             until: now + config.handshake_deadline,
             attempt_started: now,
             spacing: ATTEMPT_SPACING,
+            lasts: ATTEMPT_LASTS,
             heard: false,
             failure: None,
             alert_heard: None,
@@ -174,8 +172,16 @@ impl Opening {
         }
     }
 
-    pub(crate) fn failure(&self) -> Failure {
-        Failure { heard: self.heard, reason: self.failure.clone(), alert: self.alert_heard }
+    /// Says why it failed.
+    pub(crate) fn down_reason(&self) -> DownReason {
+        match (self.role, &self.failure) {
+            (Role::Server, Some(reason)) => DownReason::Closed(reason.clone()),
+            (Role::Server | Role::Client, last) => DownReason::HandshakeTimeout {
+                heard: self.heard,
+                last: last.clone(),
+                alert: self.alert_heard,
+            },
+        }
     }
 
     fn waiting_or_failed(&self, now: Instant) -> Progress {
@@ -185,12 +191,13 @@ impl Opening {
     }
 
     fn next_attempt(&self) -> Instant {
-        let wait = if self.session.is_some() { ATTEMPT_LASTS } else { self.spacing };
+        let wait = if self.session.is_some() { self.lasts } else { self.spacing };
         self.attempt_started + wait
     }
 
     fn attempt_again(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
         if let Some(stale) = self.session.take() {
+            self.lasts *= 2;
             retired.add(stale.discards());
         }
         self.attempt_started = now;

@@ -15,13 +15,13 @@ use crate::admission::{Admission, Refusal};
 use crate::context::{Context, PerSession, per_session};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
-use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
-use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX, VERSION_DTLS_1_0, VERSION_DTLS_1_2};
-use crate::identity::{KeyHash, common_name};
-use crate::keys::{Direction, DirectionKeys, RecordKeys, SessionSecrets};
+use crate::ffi::{Engine, Step};
+use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX};
+use crate::keys::SessionSecrets;
+use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, Records};
-use crate::suite::Suite;
+use crate::record::{Record, Records};
+use crate::terms::{self, Established, Peer, Strictness};
 
 /// Early records of the peer's Finished that are remembered until their keys are known.
 /// As many as the gate lets through; each is at most 117 bytes.
@@ -56,91 +56,13 @@ impl Default for SessionOptions {
     }
 }
 
-/// What became of one datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// At least one of its records was taken.
-    Accepted,
-    /// No record was taken; this is why the first was not.
-    Discarded(Discard),
-    /// It ended the session.
-    Killed,
-    /// The session had ended before.
-    NoSession,
-}
-
-/// What a session has to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionEvent {
-    /// The handshake is done, and the peer is who it may be.
-    Established(Peer),
-    /// The session is over.
-    Closed(CloseReason),
-}
-
-/// Who is at the other end of an established session, and on what terms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// The hash of its key.
-    pub key: KeyHash,
-    /// The common name in its certificate.
-    pub name: String,
-    /// The suite that protects the records.
-    pub suite: Suite,
-    /// Whether an earlier session was resumed.
-    pub resumed: bool,
-}
-
-/// Why a session is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CloseReason {
-    /// We closed it.
-    Local,
-    /// The peer said close_notify.
-    Peer,
-    /// The peer's certificate or terms were refused.
-    Refused(Refusal),
-    /// OpenSSL gave it up; the text is its reason.
-    Failed(String),
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("closed here"),
-            Self::Peer => f.write_str("closed by the peer"),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::Failed(reason) => write!(f, "DTLS failed: {reason}"),
-        }
-    }
-}
-
-/// Why a payload was not sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// There is no established session to send it over.
-    #[error("the session is not established")]
-    NotEstablished,
-    /// It does not fit one datagram.
-    #[error("{len} bytes do not fit: this session carries at most {max} in one datagram")]
-    TooLarge {
-        /// Bytes that were to be sent.
-        len: usize,
-        /// Bytes that fit.
-        max: usize,
-    },
-    /// OpenSSL refused; the session is over.
-    #[error("the session failed while sending")]
-    Failed,
-}
-
 /// One DTLS session. See the module's words for the order of calls.
 pub struct Session {
     engine: Engine,
     role: Role,
     gate: Gate,
     mtu: u16,
-    strict: bool,
+    strictness: Strictness,
     hello_random: Option<[u8; 32]>,
     state: State,
     events: VecDeque<SessionEvent>,
@@ -153,15 +75,6 @@ enum State {
     Handshaking { early: Vec<Vec<u8>> },
     Established(Box<Established>),
     Closed,
-}
-
-struct Established {
-    peer: Peer,
-    secrets: SessionSecrets,
-    keys: RecordKeys,
-    payload_bytes_max: usize,
-    records_sent: u64,
-    records_received: u64,
 }
 
 impl fmt::Debug for Session {
@@ -252,9 +165,9 @@ impl Session {
         Ok(Self {
             engine,
             role,
-            gate: Gate::new(options.gate, context.is_strict()),
+            gate: Gate::new(options.gate, context.strictness()),
             mtu: options.mtu,
-            strict: context.is_strict(),
+            strictness: context.strictness(),
             hello_random: None,
             state: State::Handshaking { early: Vec::new() },
             events: VecDeque::new(),
@@ -514,7 +427,7 @@ impl Session {
         outcome
     }
 
-    /// Reads until OpenSSL wants more, and attributes the record by what came out of it.
+    /// Reads what OpenSSL made of a record, and attributes the record by what came out of it.
     fn open(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts) -> Outcome {
         let mut opened = 0;
         let end = loop {
@@ -522,6 +435,11 @@ impl Session {
                 Ok(count) => {
                     plaintexts.commit(count);
                     opened += 1;
+                    // One record was fed, and its plaintext is out. Asking OpenSSL for more, only to
+                    // hear that it wants another datagram, costs as much as opening a short record.
+                    if !self.engine.has_pending() {
+                        break Step::Pending;
+                    }
                 }
                 Err(step) => break step,
             }
@@ -573,7 +491,7 @@ impl Session {
             return;
         };
         let early = std::mem::take(early);
-        match self.terms() {
+        match terms::agreed(&self.engine, self.mtu, self.strictness) {
             Ok(established) => {
                 self.gate.establish(established.secrets.version, established.peer.suite);
                 // The peer's Finished has taken a number of epoch 1, and OpenSSL's window knows it.
@@ -595,54 +513,6 @@ impl Session {
         }
     }
 
-    /// Finds out what was agreed with whom, and refuses what a node must not agree to. Admission is
-    /// asked again: a resumed handshake shows no certificate to the callback.
-    fn terms(&self) -> Result<Established, CloseReason> {
-        let failed = |reason: &str| CloseReason::Failed(reason.to_owned());
-        let openssl = |_: ErrorStack| failed("OpenSSL cannot name the terms of the session");
-        if self.strict && !self.engine.has_extended_master_secret() {
-            return Err(CloseReason::Refused(Refusal::NoExtendedMasterSecret));
-        }
-        let ssl = self.engine.ssl();
-        let certificate = ssl.peer_certificate().ok_or_else(|| failed("the peer showed no certificate"))?;
-        let key = KeyHash::of(&certificate).map_err(openssl)?;
-        let name = common_name(&certificate);
-        let index = per_session().map_err(openssl)?;
-        if !ssl.ex_data(index).is_some_and(|session| session.admission.admits(&key)) {
-            return Err(CloseReason::Refused(Refusal::NotAdmitted { name, key }));
-        }
-        let suite = ssl
-            .current_cipher()
-            .and_then(|cipher| Suite::by_name(cipher.name()))
-            .ok_or_else(|| failed("the suite is not one of ours"))?;
-        let version = match ssl.version_str() {
-            "DTLSv1" => VERSION_DTLS_1_0,
-            _ => VERSION_DTLS_1_2,
-        };
-        let mut secrets = SessionSecrets {
-            version,
-            suite,
-            client_random: [0; 32],
-            server_random: [0; 32],
-            master_secret: [0; 48],
-        };
-        ssl.client_random(&mut secrets.client_random);
-        ssl.server_random(&mut secrets.server_random);
-        ssl.session().ok_or_else(|| failed("there is no session"))?.master_key(&mut secrets.master_secret);
-        let keys = secrets.record_keys().map_err(openssl)?;
-        Ok(Established {
-            peer: Peer { key, name, suite, resumed: ssl.session_reused() },
-            // OpenSSL refuses a payload longer than one record, and the refusal ends the session.
-            payload_bytes_max: usize::from(self.mtu)
-                .saturating_sub(suite.overhead_bytes_max())
-                .min(PLAINTEXT_BYTES_MAX),
-            secrets,
-            keys,
-            records_sent: 0,
-            records_received: 0,
-        })
-    }
-
     fn close_with(&mut self, reason: CloseReason) {
         let established = matches!(self.state, State::Established(_));
         if established && !matches!(reason, CloseReason::Failed(_)) {
@@ -659,24 +529,6 @@ impl Session {
             State::Handshaking { .. } | State::Established(_) => self.engine.timeout().map(|left| now + left),
             State::Closed => None,
         };
-    }
-}
-
-impl Established {
-    fn read_keys(&self, role: Role) -> &DirectionKeys {
-        self.keys.of(match role {
-            Role::Client => Direction::ServerToClient,
-            Role::Server => Direction::ClientToServer,
-        })
-    }
-
-    /// Says whether a record that gave no plaintext was genuine all the same. Application data of
-    /// more than the least length would have given some, which spares a flood of forgeries a
-    /// second decryption each.
-    fn verifies(&self, record: &Record<'_>, role: Role) -> bool {
-        let silent_by_nature = record.header.content_type != ContentType::ApplicationData
-            || record.bytes.len() <= RECORD_HEADER_BYTES + self.peer.suite.body_bytes_min();
-        silent_by_nature && record.header.epoch == 1 && self.read_keys(role).open(record).is_some()
     }
 }
 
