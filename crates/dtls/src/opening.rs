@@ -17,9 +17,12 @@ use crate::session::{Role, Session};
 
 /// How long the first attempt may take before a fresh one replaces it: OpenSSL's retransmissions at
 /// 0.25, 0.75, 1.75 and 3.75 s fall into it. A server that lost its half of the handshake answers
-/// only a fresh hello. The next attempt lasts twice as long: a handshake takes three round trips,
-/// and the path may be a slow one.
+/// only a fresh hello. The next attempts last twice as long: a handshake takes three round trips, and
+/// the path may be a slow one.
 const ATTEMPT_LASTS: Duration = Duration::from_millis(4000);
+
+/// The longest that a later attempt may take: three round trips of 2.6 s.
+const ATTEMPT_LASTS_MAX: Duration = Duration::from_millis(8000);
 
 /// The least time between two attempts; doubles with each, so that neither a hopeless certificate
 /// nor a flood of forgeries makes us send hellos without end.
@@ -197,7 +200,7 @@ impl Opening {
 
     fn attempt_again(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
         if let Some(stale) = self.session.take() {
-            self.lasts *= 2;
+            self.lasts = (self.lasts * 2).min(ATTEMPT_LASTS_MAX);
             retired.add(stale.discards());
         }
         self.attempt_started = now;

@@ -152,7 +152,7 @@ fn an_untrusted_server_is_refused_and_hears_why() {
     let (client, server) = world.clash(&clock);
 
     assert!(!client.was_up && !server.was_up);
-    // It sent its root along, and the refusal speaks of the peer all the same.
+    // Its root is not sent along: whoever does not have it does not trust it.
     assert_refused(&client, "server", "unable to get local issuer certificate");
     assert_eq!(server.alert, Some(UNKNOWN_CA));
 }
