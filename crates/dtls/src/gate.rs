@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn only_the_two_aead_sizes_are_finished_shaped_on_a_node() {
-        let shaped: Vec<_> = (0..200).filter(|length| is_finished_shaped(*length, Strictness::Node)).collect();
+        let shaped: Vec<_> =
+            (0..200).filter(|length| is_finished_shaped(*length, Strictness::Node)).collect();
 
         assert_eq!(shaped, [40, 48]);
     }

@@ -1,0 +1,100 @@
+//! Every console block prints what the page shows.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+
+use snapbox::{Assert, IntoData};
+
+use crate::page::{Block, Page, Step, Treatment, all_pages};
+use crate::terminal::{Running, Terminal};
+
+/// Pages run one after another: they use the same ports, as their readers do.
+static PORTS: Mutex<()> = Mutex::new(());
+
+#[test]
+fn the_readme_shows_what_its_commands_print() {
+    follow("README.md");
+}
+
+#[test]
+fn the_guide_for_operators_shows_what_its_commands_print() {
+    follow("docs/OPERATIONS.md");
+}
+
+#[test]
+fn chapter_one_shows_what_its_commands_print() {
+    follow("docs/book/src/01-three-nodes-one-wrong-arrow.md");
+}
+
+#[test]
+fn every_page_with_commands_is_followed() {
+    let followed =
+        ["README.md", "docs/OPERATIONS.md", "docs/book/src/01-three-nodes-one-wrong-arrow.md"].map(Path::new);
+
+    for path in all_pages() {
+        let has_commands = console_blocks(&Page::read(&path)) > 0;
+        assert_eq!(has_commands, followed.contains(&path.as_path()), "{}", path.display());
+    }
+}
+
+fn console_blocks(page: &Page) -> usize {
+    let blocks = page.sections.iter().flat_map(|section| &section.blocks);
+    blocks.filter(|block| block.language == "console").count()
+}
+
+/// Does what a page says, from top to bottom. On a machine that stalls for seconds neighbours give
+/// each other up, and say so in between; a page that is wrong is wrong every time.
+fn follow(path: &str) {
+    const TRIES: usize = 3;
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let page = Page::read(Path::new(path));
+    let failures: Vec<_> = (0..TRIES).map_while(|_| follow_once(&page).err()).collect();
+    assert!(failures.len() < TRIES, "{}", failures.last().map_or("", String::as_str));
+}
+
+fn follow_once(page: &Page) -> Result<(), String> {
+    let mut terminal = Terminal::open();
+    for section in &page.sections {
+        let mut beside = Vec::new();
+        for block in section.blocks.iter().filter(|block| block.language == "console") {
+            match &block.treatment {
+                Treatment::Run => run(page, block, &mut terminal)?,
+                Treatment::AnotherTerminal { until } => {
+                    beside.push(start(page, block, until, &mut terminal));
+                }
+                Treatment::NotRun => {}
+            }
+        }
+        for (place, step, running) in beside {
+            let (printed, status) = running.interrupt();
+            compare(&place, &step, &printed, status)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(page: &Page, block: &Block, terminal: &mut Terminal) -> Result<(), String> {
+    for step in block.steps() {
+        let (printed, status) = terminal.run(&step.command);
+        compare(&page.place(block), &step, &printed, status)?;
+    }
+    Ok(())
+}
+
+fn start(page: &Page, block: &Block, until: &str, terminal: &mut Terminal) -> (String, Step, Running) {
+    let [step] = <[Step; 1]>::try_from(block.steps())
+        .unwrap_or_else(|_| panic!("{}: another terminal takes one command", page.place(block)));
+    let running = terminal.run_beside(&step.command, until);
+    (page.place(block), step, running)
+}
+
+fn compare(place: &str, step: &Step, printed: &str, status: ExitStatus) -> Result<(), String> {
+    if !status.success() {
+        return Err(format!("{place}: `{}` ended with {status} and printed:\n{printed}", step.command));
+    }
+    let name = format!("what `{}` prints", step.command);
+    Assert::new()
+        .try_eq(Some(&name), printed.into_data(), step.output.as_str().into_data())
+        .map_err(|difference| format!("{place}: {difference}"))
+}
