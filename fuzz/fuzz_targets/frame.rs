@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use peerbound_wire::Frame;
+use peerbound_wire::{Frame, Header};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(frame) = Frame::decode(bytes) else { return };
@@ -12,6 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(encoded, bytes);
 
     let mut written_over = bytes.to_vec();
-    assert_eq!(frame.header.write_over(&mut written_over), Ok(()));
+    let (hop_limit, path_mtu) = (frame.header.hop_limit, frame.header.path_mtu);
+    assert_eq!(Header::write_hop_over(&mut written_over, hop_limit, path_mtu), Ok(()));
     assert_eq!(written_over, bytes);
 });

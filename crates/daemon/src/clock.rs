@@ -15,13 +15,12 @@ pub fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Returns a number that differs from that of every earlier boot: tenths of a second since 2024,
-/// which lasts until 2037 and costs no file.
-pub(crate) fn boot_epoch() -> u32 {
-    const UNIX_2024: u64 = 1_704_067_200;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() / 100;
-    let since_2024 = since.saturating_sub(u128::from(UNIX_2024) * 10);
-    u32::try_from(since_2024).unwrap_or(u32::MAX)
+/// Returns a number for this boot. Drawn by chance: it must differ from those of earlier boots that
+/// others still remember, a handful out of 2^32, and needs no file and no clock for that.
+pub(crate) fn boot_epoch() -> Result<u32, getrandom::Error> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes)?;
+    Ok(u32::from_be_bytes(bytes))
 }
 
 /// Returns 32 bytes nobody can foresee.

@@ -136,7 +136,8 @@ impl Daemon {
         let socket = BatchSocket::bind(listen).map_err(bind_error)?;
         let address = socket.local_address().map_err(bind_error)?;
         let seed = clock::seed().map_err(StartError::Chance)?;
-        let node = Node::new(node, seed, clock::boot_epoch(), clock::now());
+        let boot_epoch = clock::boot_epoch().map_err(StartError::Chance)?;
+        let node = Node::new(node, seed, boot_epoch, clock::now());
         let id = node.id();
         let (commands, commands_in) = bounded(COMMANDS_MAX);
         let (events_out, events) = bounded(EVENTS_MAX);

@@ -78,7 +78,7 @@ impl Tape {
     }
 
     pub(crate) fn append(&mut self, mut other: Self) {
-        self.datagrams.append(&mut other.datagrams);
+        other.datagrams.into_iter().for_each(|taped| self.record(taped));
         self.keylog.append(&mut other.keylog);
     }
 }

@@ -53,11 +53,10 @@ fn main() {
     compare(&mut hop, &mut bare);
 }
 
-/// Reads a header and writes it back, the part of a hop's own work that is the same for any node.
+/// Reads a header and writes over it what a hop changes, the part of a hop's own work that is the same for any node.
 fn rewrite(bytes: &mut [u8]) {
     let (header, _) = Header::decode(bytes).unwrap();
-    let onward = Header { path_mtu: header.path_mtu.min(1363), ..header };
-    onward.write_over(bytes).unwrap();
+    Header::write_hop_over(bytes, header.hop_limit, header.path_mtu.min(1363)).unwrap();
 }
 
 /// Runs `measure` in parts that can be prepared, until `count` datagrams are done.

@@ -46,7 +46,7 @@ impl FrameDrop {
     }
 }
 
-/// Why a datagram was dropped before any session judged its records.
+/// Why a datagram was dropped before any session judged its records, or before it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DatagramDrop {
     /// No session belongs to its source address.
@@ -57,6 +57,8 @@ pub enum DatagramDrop {
     HelloThrottled,
     /// As many half-open handshakes as there may be.
     HalfOpenFull,
+    /// One of ours, of a handshake or to a stranger: as much waits to be sent as may wait.
+    QueueFull,
 }
 
 impl DatagramDrop {
@@ -68,6 +70,7 @@ impl DatagramDrop {
             Self::HelloRefused => "hello-refused",
             Self::HelloThrottled => "hello-throttled",
             Self::HalfOpenFull => "half-open-full",
+            Self::QueueFull => "queue-full",
         }
     }
 }

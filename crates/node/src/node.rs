@@ -226,6 +226,9 @@ impl Node {
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();
         counters.records_discarded.add(&self.links.discards());
+        if self.outbound.refused() > 0 {
+            counters.datagrams_dropped.insert(DatagramDrop::QueueFull, self.outbound.refused());
+        }
         counters
     }
 

@@ -43,6 +43,7 @@ pub(crate) struct Outbound {
     /// The newest batch for a destination, by position, while it takes more.
     open: BTreeMap<SocketAddr, u64>,
     bytes: usize,
+    refused: u64,
     pool: Vec<Vec<u8>>,
 }
 
@@ -52,8 +53,18 @@ impl Outbound {
         self.bytes < OUTBOUND_BYTES_MAX
     }
 
-    /// Adds a datagram behind all others for the same destination.
+    /// Returns how many datagrams found no room.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Adds a datagram behind all others for the same destination. Without room it is dropped and
+    /// counted, as a full socket buffer would: handshakes send again, strangers ask again.
     pub(crate) fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        if !self.has_room() {
+            self.refused += 1;
+            return;
+        }
         self.bytes += datagram.len();
         if let Some(position) = self.open.get(&destination).copied() {
             let index = usize::try_from(position.wrapping_sub(self.taken)).unwrap_or(usize::MAX);
@@ -132,6 +143,18 @@ mod tests {
         assert!(batches.iter().all(|batch| batch.datagrams().count() <= BATCH_SEGMENTS_MAX));
         assert!(batches.iter().all(|batch| batch.bytes.len() <= BATCH_BYTES_MAX));
         assert_eq!(batches.iter().map(|batch| batch.bytes.len()).sum::<usize>(), 200 * 10 + 100 * 1400);
+    }
+
+    #[test]
+    fn a_flood_that_nobody_sends_stops_at_the_ceiling_and_is_counted() {
+        let mut outbound = Outbound::default();
+        let pushed = OUTBOUND_BYTES_MAX as u64 / 1000 + 500;
+        (0..pushed).for_each(|_| outbound.push(to(1), &[0; 1000]));
+
+        let kept: usize = std::iter::from_fn(|| outbound.pop()).map(|batch| batch.bytes.len()).sum();
+
+        assert!(kept < OUTBOUND_BYTES_MAX + 1000, "{kept}");
+        assert_eq!(outbound.refused(), pushed - kept as u64 / 1000);
     }
 
     #[test]

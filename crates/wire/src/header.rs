@@ -10,6 +10,11 @@ use crate::node_id::NodeId;
 /// 4 boot epoch, 8 packet id, 16 source, 16 destination.
 pub const HEADER_BYTES: usize = 1 + 1 + 1 + 1 + 2 + 4 + 4 + 8 + 16 + 16;
 
+/// Where the two fields stand that change from hop to hop. A relay writes them into the frame it
+/// received: encoding the whole header again would cost it a tenth of the hop.
+const HOP_LIMIT_AT: usize = 3;
+const PATH_MTU_AT: usize = 4;
+
 /// The hop limit an origin starts with. The widest sensible mesh has a diameter far below it;
 /// a frame that loops dies after so many hops.
 pub const HOP_LIMIT_DEFAULT: HopLimit = HopLimit(32);
@@ -134,16 +139,17 @@ impl Header {
         bytes
     }
 
-    /// Writes the header over the first [`HEADER_BYTES`] of an encoded frame, leaving its payload.
+    /// Writes over an encoded frame what changes from hop to hop, and leaves the rest as it is.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] when `frame` is shorter than a header; nothing is written then.
-    pub fn write_over(&self, frame: &mut [u8]) -> Result<(), DecodeError> {
+    pub fn write_hop_over(frame: &mut [u8], hop_limit: HopLimit, path_mtu: u16) -> Result<(), DecodeError> {
         let len = frame.len();
         let Some(front) = frame.first_chunk_mut::<HEADER_BYTES>() else {
             return Err(DecodeError::Truncated { len, needed: HEADER_BYTES });
         };
-        *front = self.encode();
+        front[HOP_LIMIT_AT] = hop_limit.0;
+        front[PATH_MTU_AT..PATH_MTU_AT + 2].copy_from_slice(&path_mtu.to_be_bytes());
         Ok(())
     }
 

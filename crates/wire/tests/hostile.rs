@@ -152,25 +152,26 @@ proptest! {
     }
 
     #[test]
-    fn header_written_over_a_frame_leaves_its_payload(
-        first in headers(),
-        second in headers(),
+    fn what_a_hop_writes_over_a_frame_is_hop_limit_and_path_mtu_and_nothing_else(
+        header in headers(),
+        hop_limit in any::<u8>().prop_map(HopLimit),
+        path_mtu in any::<u16>(),
         payload in payloads(),
     ) {
-        let mut bytes = frame_bytes(first, &payload);
+        let mut bytes = frame_bytes(header, &payload);
 
-        prop_assert_eq!(second.write_over(&mut bytes), Ok(()));
+        prop_assert_eq!(Header::write_hop_over(&mut bytes, hop_limit, path_mtu), Ok(()));
 
-        prop_assert_eq!(bytes, frame_bytes(second, &payload));
+        prop_assert_eq!(bytes, frame_bytes(Header { hop_limit, path_mtu, ..header }, &payload));
     }
 
     #[test]
-    fn header_is_not_written_over_less_than_a_header(header in headers(), cut in any::<Index>()) {
+    fn nothing_is_written_over_less_than_a_header(cut in any::<Index>()) {
         let len = cut.index(HEADER_BYTES);
         let mut bytes = vec![0xee; len];
 
         let refused = Err(DecodeError::Truncated { len, needed: HEADER_BYTES });
-        prop_assert_eq!(header.write_over(&mut bytes), refused);
+        prop_assert_eq!(Header::write_hop_over(&mut bytes, HopLimit(1), 1), refused);
         prop_assert_eq!(bytes, vec![0xee; len]);
     }
 }

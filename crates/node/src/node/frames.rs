@@ -170,7 +170,7 @@ impl Node {
         SendError::NoRoute { destination, reason }
     }
 
-    /// Writes the header over the frame in `bytes`, seals it for `next` and batches the datagram.
+    /// Writes hop limit and path MTU over the frame in `bytes`, seals it for `next` and batches the datagram.
     fn seal_in_place(&mut self, bytes: &mut [u8], header: Header, next: NodeId) -> Result<(), Unsent> {
         let address = self.neighbours.get(&next).and_then(|neighbour| neighbour.address());
         let link = address.and_then(|address| Some((address, self.links.get_mut(&address)?)));
@@ -183,7 +183,7 @@ impl Node {
         let frame_bytes_max =
             link.association.session().and_then(|session| session.payload_bytes_max()).unwrap_or(0);
         let path_mtu = header.path_mtu.min(u16::try_from(frame_bytes_max).unwrap_or(u16::MAX));
-        if (Header { path_mtu, ..header }).write_over(bytes).is_err() {
+        if Header::write_hop_over(bytes, header.hop_limit, path_mtu).is_err() {
             return Err(Unsent::Dropped(FrameDrop::BadFrame));
         }
         match link.association.send(bytes) {
