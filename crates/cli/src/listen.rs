@@ -77,6 +77,7 @@ pub(crate) fn listen(arguments: &ListenArguments, output: &Output) -> CommandRes
         }
     }
     running::stop(daemon)?;
+    running::report_stopped(output)?;
     Ok(Outcome::Held)
 }
 

@@ -16,12 +16,17 @@ mod running;
 mod send;
 mod usage;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
+
+/// The variable that says what to log.
+const LOG_VARIABLE: &str = "PEERBOUND_LOG";
 
 /// Peers bound by DTLS, and an overlay that lives with it.
 #[derive(Parser)]
@@ -56,8 +61,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage::report(&error),
     };
-    let filter = EnvFilter::try_from_env("PEERBOUND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(failure) = start_log() {
+        return failure.report();
+    }
     let output = output::Output::new(arguments.json);
     let outcome = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments, &output),
@@ -72,4 +78,23 @@ fn main() -> ExitCode {
         Ok(Outcome::DidNotHold) => ExitCode::from(1),
         Err(failure) => failure.report(),
     }
+}
+
+/// Sends the log to standard error, as much of it as PEERBOUND_LOG asks for, in colour on a terminal.
+fn start_log() -> Result<(), Failure> {
+    let filter = match std::env::var(LOG_VARIABLE) {
+        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
+            Failure::Request(anyhow!(
+                "{LOG_VARIABLE}={text:?} is no filter ({error}): write a level, as warn, info or debug, or target=level"
+            ))
+        })?,
+        Err(_) => EnvFilter::new("warn"),
+    };
+    let stderr = std::io::stderr();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(stderr.is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
 }

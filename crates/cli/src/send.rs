@@ -10,7 +10,7 @@ use clap::Args;
 use crossbeam_channel::{Receiver, bounded, select};
 use peerbound_daemon::{CommandError, Daemon, DaemonConfig, now};
 use peerbound_node::{Event, SendError};
-use peerbound_wire::{ErrorCode, ErrorMessage, FlowId, NodeId};
+use peerbound_wire::{ErrorCode, ErrorMessage, FlowId, Kind, NodeId};
 use serde::Serialize;
 
 use crate::listen::Delivered;
@@ -23,6 +23,9 @@ const LINES_MAX: usize = 64;
 
 /// The longest wait to ask for: a year. The clock of a host cannot count every number of seconds.
 const SECONDS_MAX: u64 = 365 * 24 * 3600;
+
+/// How often the node is asked whether it is there.
+const PROBE: Duration = Duration::from_millis(100);
 
 /// How often a line is tried while its way is being built.
 const RETRY: Duration = Duration::from_millis(20);
@@ -63,8 +66,10 @@ struct Sender<'a> {
     /// What to look at when the first line finds no way.
     advice: String,
     flow: FlowId,
-    /// Until when a missing neighbour may still come up for the first time.
+    /// Until when the way to the node may still come up for the first time.
     patience: Instant,
+    /// Whether the node has answered once.
+    is_reached: bool,
     sent: u64,
     answered: u64,
     failed: u64,
@@ -84,6 +89,7 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
         advice,
         flow: FlowId(std::process::id()),
         patience: now() + Duration::from_secs(arguments.wait),
+        is_reached: false,
         sent: 0,
         answered: 0,
         failed: 0,
@@ -108,7 +114,28 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
 }
 
 impl Sender<'_> {
+    /// Asks the node whether it is there until it answers or patience ends: its neighbours may be
+    /// still on their way up, too, and a line sent too early is a line lost.
+    fn reach(&mut self, signals: &Receiver<()>) -> Result<Progress, Failure> {
+        while !self.is_reached && now() < self.patience {
+            // Without a way there is nothing to ask yet.
+            let _ = self.daemon.ping(self.to, self.flow, 0);
+            let next = now() + PROBE;
+            while !self.is_reached && now() < next {
+                select! {
+                    recv(self.daemon.events()) -> event => self.on_event(event.map_err(gone)?)?,
+                    recv(signals) -> _ => return Ok(Progress::Stop),
+                    default(next.saturating_duration_since(now())) => {}
+                }
+            }
+        }
+        Ok(Progress::GoOn)
+    }
+
     fn on_line(&mut self, line: &[u8], signals: &Receiver<()>) -> Result<Progress, Failure> {
+        if matches!(self.reach(signals)?, Progress::Stop) {
+            return Ok(Progress::Stop);
+        }
         loop {
             match self.daemon.send(self.to, self.flow, false, line.to_vec()) {
                 Ok(_) => {
@@ -146,7 +173,13 @@ impl Sender<'_> {
                 self.answered += u64::from(header.flow == self.flow && header.source == self.to);
                 Delivered::new(self.daemon, &header, &payload).print(self.output)
             }
-            Event::Error { reporter, message } if message.offending.flow == self.flow => {
+            Event::Pong { from, .. } if from == self.to => {
+                self.is_reached = true;
+                Ok(())
+            }
+            Event::Error { reporter, message }
+                if message.offending.flow == self.flow && message.offending.kind == Kind::Data =>
+            {
                 self.answered += 1; // by somebody else, but the line will have no other answer
                 self.fail(format!("{} reports: {}", self.daemon.name_of(&reporter), self.explain(&message)))
             }

@@ -14,6 +14,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509StoreContext, X509StoreContextRef};
 
 use crate::admission::{Admission, Refusal};
+use crate::ffi::certificate_rejected;
 use crate::identity::{Identity, KeyHash, common_name};
 use crate::terms::Strictness;
 
@@ -264,6 +265,10 @@ fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
                 Ok(()) => true,
                 Err(refusal) => {
                     per_session.refuse(refusal);
+                    if trusted {
+                        // Or the peer would hear of an internal error of ours.
+                        store.set_error(certificate_rejected());
+                    }
                     false
                 }
             }

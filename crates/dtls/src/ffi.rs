@@ -12,6 +12,7 @@ use std::time::Duration;
 use foreign_types::ForeignType;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContextRef, SslRef, SslSessionRef};
+use openssl::x509::X509VerifyResult;
 use openssl_sys as sys;
 
 use crate::transport::Transport;
@@ -271,11 +272,12 @@ impl Engine {
             // The queue is per thread: what this session leaves in it would make another
             // session's WANT_READ look fatal, so it is emptied here, after every failure. And what
             // the caller left in it makes ours look fatal: asked again over an empty queue, a
-            // session that failed has nothing to wait for, and one that waits says so.
+            // session that failed has nothing to wait for, and one that waits says so. Only that
+            // answer counts: after a fatal alert of the peer, OpenSSL would speak of a farewell.
             let reason = drain_errors();
             // SAFETY: as above; emptying the queue is no call on this `SSL`.
             let code = unsafe { sys::SSL_get_error(self.ssl.as_ptr(), result) };
-            named(code).unwrap_or(Step::Failed(reason))
+            named(code).filter(|step| *step == Step::Pending).unwrap_or(Step::Failed(reason))
         })
     }
 }
@@ -295,6 +297,13 @@ fn drain_errors() -> String {
         Some(error) => error.reason().unwrap_or("unknown reason").to_owned(),
         None => "the session had failed before".to_owned(),
     }
+}
+
+/// Returns the verdict that makes OpenSSL refuse a certificate with the alert `bad_certificate`.
+pub(crate) fn certificate_rejected() -> X509VerifyResult {
+    const X509_V_ERR_CERT_REJECTED: c_int = 28;
+    // SAFETY: the number is one of OpenSSL's own (x509_vfy.h).
+    unsafe { X509VerifyResult::from_raw(X509_V_ERR_CERT_REJECTED) }
 }
 
 /// Returns the version of the OpenSSL library in use, as it names itself.

@@ -139,21 +139,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Expired`] or [`IdentityError::NotYetValid`].
     pub fn check_validity(&self, unix_seconds: i64) -> Result<(), IdentityError> {
-        let moment = Asn1Time::from_unix(unix_seconds)?;
-        let name = || self.name();
-        if self.certificate.not_after() < moment {
-            return Err(IdentityError::Expired {
-                name: name(),
-                not_after: self.certificate.not_after().to_string(),
-            });
-        }
-        if self.certificate.not_before() > moment {
-            return Err(IdentityError::NotYetValid {
-                name: name(),
-                not_before: self.certificate.not_before().to_string(),
-            });
-        }
-        Ok(())
+        check_validity(&self.certificate, unix_seconds)
     }
 
     /// Says whether `root` signed our certificate, or the last one of our chain.
@@ -203,6 +189,25 @@ impl Identity {
     pub fn key_to_pem(&self) -> Result<Vec<u8>, ErrorStack> {
         self.key.private_key_to_pem_pkcs8()
     }
+}
+
+/// Checks that a certificate is valid at a moment, in seconds since 1970.
+///
+/// # Errors
+/// [`IdentityError::Expired`] or [`IdentityError::NotYetValid`].
+pub fn check_validity(certificate: &X509Ref, unix_seconds: i64) -> Result<(), IdentityError> {
+    let moment = Asn1Time::from_unix(unix_seconds)?;
+    let name = || common_name(certificate);
+    if certificate.not_after() < moment {
+        return Err(IdentityError::Expired { name: name(), not_after: certificate.not_after().to_string() });
+    }
+    if certificate.not_before() > moment {
+        return Err(IdentityError::NotYetValid {
+            name: name(),
+            not_before: certificate.not_before().to_string(),
+        });
+    }
+    Ok(())
 }
 
 /// Reads one or more certificates from PEM.

@@ -44,7 +44,9 @@ pub use down::DownReason;
 pub use ffi::openssl_version;
 pub use gate::GateMode;
 pub use hello::is_client_hello;
-pub use identity::{Identity, IdentityError, KeyHash, common_name, issuer_name, read_certificates};
+pub use identity::{
+    Identity, IdentityError, KeyHash, check_validity, common_name, issuer_name, read_certificates,
+};
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
 pub use oracle::{KeyOracle, Sealed};
 pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};

@@ -37,12 +37,13 @@ pub enum Event {
     DialFailed {
         /// Who.
         id: NodeId,
-        /// Where it was dialled.
+        /// Where it was dialled, or where its session was that never carried frames both ways.
         address: SocketAddr,
-        /// Why.
-        reason: DownReason,
+        /// Why, in words.
+        reason: String,
     },
-    /// Someone at this address was refused, or did not finish his handshake.
+    /// Someone at this address was refused, or did not finish his handshake. Told of some each
+    /// minute; the counters know all.
     StrangerFailed {
         /// Where he was.
         address: SocketAddr,

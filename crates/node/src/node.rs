@@ -31,6 +31,10 @@ mod neighbours;
 const ERRORS_BURST: u32 = 50;
 const ERRORS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
 
+/// Strangers that are told of at once, and how often one more: what an operator can take in.
+const STRANGERS_BURST: u32 = 20;
+const STRANGERS_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// One payload on its way into the overlay.
 #[derive(Debug, Clone, Copy)]
 pub struct Sending<'a> {
@@ -100,6 +104,7 @@ pub struct Node {
     events: VecDeque<Event>,
     counters: Counters,
     error_bucket: TokenBucket,
+    stranger_bucket: TokenBucket,
     chance: ChaCha8Rng,
     plaintexts: Plaintexts,
     frame: Vec<u8>,
@@ -130,6 +135,7 @@ impl Node {
                 admitted.binary_search(&crate::node_id(key)).is_ok()
             })),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
+            stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
             config,
             boot_epoch,
             next_packet: 0,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use peerbound_dtls::{Context, ContextConfig, Identity, IdentityError, KeyHash, X509, read_certificates};
+use peerbound_dtls::{
+    Context, ContextConfig, Identity, IdentityError, KeyHash, X509, check_validity, read_certificates,
+};
 use peerbound_node::{NeighbourConfig, NodeConfig, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
@@ -112,7 +114,12 @@ impl Validation<'_> {
             .map_err(|source| ConfigError::Identity { file: certificate_path.clone(), source })?;
         let mut roots = Vec::new();
         for path in &file.node.roots {
-            roots.extend(self.certificates(path, "node.roots")?);
+            let certificates = self.certificates(path, "node.roots")?;
+            for certificate in &certificates {
+                check_validity(certificate, self.unix_seconds)
+                    .map_err(|source| ConfigError::Identity { file: self.base.join(path), source })?;
+            }
+            roots.extend(certificates);
         }
         if roots.is_empty() {
             return Err(self.value("node.roots", "name at least one file with a root certificate".to_owned()));

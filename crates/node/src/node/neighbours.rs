@@ -33,7 +33,7 @@ impl Node {
                 AssociationEvent::Replaced(_) => self.on_session_replaced(address, now),
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
-                    self.events.push_back(Event::StrangerFailed { address, reason });
+                    self.tell_of_stranger(address, reason, now);
                 }
                 AssociationEvent::Down(reason) => self.on_session_down(address, reason, now),
             }
@@ -154,7 +154,7 @@ impl Node {
         let (dialled, peer) = (*dialled, *peer);
         let neighbour = peer.or(dialled).and_then(|id| Some((id, self.neighbours.get_mut(&id)?)));
         let Some((id, neighbour)) = neighbour else {
-            self.events.push_back(Event::StrangerFailed { address, reason });
+            self.tell_of_stranger(address, reason, now);
             return;
         };
         let was_up = match neighbour.state {
@@ -179,7 +179,7 @@ impl Node {
             self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
         } else if elsewhere.is_none() {
             tracing::info!(%id, %address, %reason, "Neighbour not reached");
-            self.events.push_back(Event::DialFailed { id, address, reason });
+            self.events.push_back(Event::DialFailed { id, address, reason: reason.to_string() });
         }
         if goes_on && let Some(link) = self.links.get_mut(&address) {
             link.peer = None;
@@ -227,6 +227,17 @@ impl Node {
         if was_announced {
             tracing::info!(%id, reason = silence.reason(), "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: silence.reason().to_owned() });
+        } else {
+            tracing::info!(%id, %address, reason = silence.reason(), "Neighbour not reached");
+            self.events.push_back(Event::DialFailed { id, address, reason: silence.reason().to_owned() });
+        }
+    }
+
+    /// Tells of a stranger, but not of every one: whoever has a certificate may fail as often as he
+    /// likes. All of them are counted.
+    fn tell_of_stranger(&mut self, address: SocketAddr, reason: DownReason, now: Instant) {
+        if self.stranger_bucket.take(now) {
+            self.events.push_back(Event::StrangerFailed { address, reason });
         }
     }
 
