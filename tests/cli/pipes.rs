@@ -38,6 +38,18 @@ fn what_the_demo_is_to_keep_is_kept_even_when_nobody_reads_what_it_tells() {
 }
 
 #[test]
+fn the_log_has_no_colour_in_a_pipe() {
+    let folder = Folder::with_node();
+    let mut command = folder.command(&["send", "-c", "a.toml", "--wait", "1", "--linger", "0", "B"]);
+    command.env("PEERBOUND_LOG", "trace").stdin(Stdio::null());
+
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.is_empty() && !log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
 fn a_failure_keeps_its_exit_code_when_nobody_reads_why() {
     let folder = Folder::empty();
 

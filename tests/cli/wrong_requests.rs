@@ -1,6 +1,7 @@
 //! Arguments that make no sense: exit code 2 and one sentence.
 
 use crate::folder::Folder;
+use crate::support::Finished;
 
 #[test]
 fn an_unknown_command_is_answered_with_the_nearest_one() {
@@ -54,6 +55,17 @@ fn an_unknown_receiver_is_answered_with_the_known_names() {
     let sentence = Folder::with_node().run(&["send", "-c", "a.toml", "Z"]).refusal(2);
 
     assert!(sentence.contains("nobody is called \"Z\"") && sentence.contains("known names: B"), "{sentence}");
+}
+
+#[test]
+fn a_log_filter_that_makes_no_sense_is_refused_with_what_to_write() {
+    let folder = Folder::with_node();
+    let mut command = folder.command(&["check", "a.toml"]);
+
+    let sentence = Finished::of(command.env("PEERBOUND_LOG", "peerbound=loud")).refusal(2);
+
+    assert!(sentence.starts_with("PEERBOUND_LOG=\"peerbound=loud\" is no filter"), "{sentence}");
+    assert!(sentence.contains("warn, info or debug"), "{sentence}");
 }
 
 #[test]

@@ -22,6 +22,24 @@ fn lines_typed_at_a_come_back_from_c_in_order_through_b() {
 }
 
 #[test]
+fn a_line_typed_before_c_is_there_waits_for_c() {
+    // A's own neighbour was up long before the relay knew the way to C, and the first line was lost
+    // to a "no way to C" from the relay.
+    let topology = Topology::new();
+    let mut b = topology.start_run("B");
+    let mut a = topology.start_a();
+    a.type_line("anybody there?");
+    b.wait_for_neighbour("neighbour_up", "A");
+    a.wait_for_neighbour("neighbour_up", "B");
+
+    let _c = topology.start_c();
+
+    a.wait_for("the echo", |said| said["event"] == "delivered" && said["text"] == "anybody there?");
+    let a = a.wait();
+    assert_eq!((a.code, a.stderr.as_str()), (Some(0), ""), "{a:#?}");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_relay_hands_nothing_out_of_what_it_relays() {
     let topology = Topology::new();

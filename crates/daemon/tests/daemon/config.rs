@@ -303,6 +303,26 @@ fn a_certificate_is_judged_by_the_given_time() {
 }
 
 #[test]
+fn an_expired_root_is_named_although_our_own_certificate_is_good() {
+    let site = Site::new();
+    let now = unix_seconds();
+    let over = Validity { not_before: now - 7200, not_after: now - 3600 };
+    let authority = Authority::generate("old root", over).unwrap();
+    let identity = authority.issue("A", Validity::days(now, 1)).unwrap();
+    site.write("ca.pem", authority.certificate_to_pem().unwrap());
+    site.write("A.pem", identity.certificates_to_pem().unwrap());
+    site.write("A.key", identity.key_to_pem().unwrap());
+
+    let refused = site.refuse(GOOD);
+
+    let root = site.path("ca.pem").display().to_string();
+    assert!(
+        refused.starts_with(&format!("{root}: the certificate of \"old root\" expired on ")),
+        "{refused}"
+    );
+}
+
+#[test]
 fn an_encrypted_key_is_called_encrypted() {
     let site = Site::new();
     let authority = Authority::generate("any", Validity::days(unix_seconds(), 1)).unwrap();

@@ -220,7 +220,7 @@ fn a_trusted_client_that_is_not_admitted_is_refused_and_hears_it() {
     let refusal = Refusal::NotAdmitted { name: "client".into(), key: world.client.key_hash() };
     assert_eq!(server.refusal(), Some(&refusal));
     assert_eq!(refusal.to_string(), "\"client\" has a trusted certificate but is not admitted here");
-    assert!(client.alert.is_some());
+    assert_eq!(client.alert, Some(BAD_CERTIFICATE));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_trusted_server_that_is_not_the_one_we_dialled_is_refused_and_hears_it() {
     assert!(!client.was_up && !server.was_up);
     let refusal = Refusal::NotAdmitted { name: "server".into(), key: world.server.key_hash() };
     assert_eq!(client.refusal(), Some(&refusal));
-    assert!(server.alert.is_some());
+    assert_eq!(server.alert, Some(BAD_CERTIFICATE));
 }
 
 #[test]

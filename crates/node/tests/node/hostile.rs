@@ -251,6 +251,19 @@ fn half_open_handshakes_have_a_ceiling_and_are_given_up_at_their_deadline() {
 }
 
 #[test]
+fn strangers_that_fail_are_told_of_at_a_bounded_rate() {
+    let mut net = Net::up(&Plan::chain_of_three());
+    for number in 0..HALF_OPEN_MAX {
+        open_half(&mut net, stranger_at(number, 1));
+    }
+
+    net.run_for(Duration::from_secs(16));
+
+    let told = net.events[B].iter().filter(|event| matches!(event, Event::StrangerFailed { .. })).count();
+    assert!((1..HALF_OPEN_MAX / 2).contains(&told), "{told} of {HALF_OPEN_MAX}");
+}
+
+#[test]
 fn a_neighbour_that_restarts_gets_in_although_strangers_fill_the_half_open_table() {
     let mut net = Net::up(&Plan::chain_of_three());
     for number in 0..HALF_OPEN_MAX {
