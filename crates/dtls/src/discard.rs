@@ -31,8 +31,8 @@ pub enum Malformation {
     Version,
     /// The length is more than a record may have.
     TooLong,
-    /// The body is too short to hold what the cipher suite adds. OpenSSL 3.6 ends a live session
-    /// over such a record.
+    /// The body is too short to hold what the cipher suite adds. Some releases of OpenSSL, as 3.0.19
+    /// and 3.6.3, end a live session over such a record.
     ShortBody,
     /// An alert in the clear: before the handshake is done anyone could have sent it, so it is
     /// advice and no more.

@@ -1,6 +1,6 @@
 //! Stands before OpenSSL and refuses what a session must never have to judge.
 //!
-//! OpenSSL 3.6 ends a live session over a body shorter than its cipher's overhead; every version
+//! OpenSSL 3.0.19 and 3.6.3 end a live session over a body shorter than its cipher adds; every version
 //! ends a handshake over one forged alert; and records of a future epoch are kept in memory. The
 //! gate refuses all of that by form alone, and knows replays before any cryptography is spent.
 

@@ -6,7 +6,7 @@ use peerbound_dtls::{AssociationEvent, DownReason, Outcome, Plaintexts, Session,
 
 use crate::chance::Seed;
 use crate::network::{LATENCY, Network, Side, Weather, perfect_road};
-use crate::support::{World, drain};
+use crate::support::{World, drain, openssl_is_before_3_6};
 use crate::vclock::VirtualClock;
 
 const SEEDS: u64 = 30;
@@ -102,8 +102,11 @@ fn each_single_lost_datagram_of_a_handshake_costs_one_timeout() {
 
         let delay = network.clock.elapsed() - duration;
 
+        // From 3.6 on a hello that is sent again makes the server's first record carry a wrong number
+        // (openssl issue 32063), which can cost a second timeout.
+        let timeouts_max = if openssl_is_before_3_6() { 300 } else { 800 };
         assert!(delay >= Duration::from_millis(200), "delayed by {delay:?}: the loss was not noticed");
-        assert!(delay <= Duration::from_millis(300), "delayed by {delay:?}: more than one timeout");
+        assert!(delay <= Duration::from_millis(timeouts_max), "delayed by {delay:?}: too many timeouts");
     }
 }
 

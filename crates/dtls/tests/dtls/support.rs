@@ -252,3 +252,8 @@ pub(crate) fn record(content_type: ContentType, epoch: u16, sequence: u64, body:
     let header = RecordHeader { content_type, version: 0xfefd, epoch, sequence, length };
     [&header.encode()[..], body].concat()
 }
+
+/// Whether OpenSSL is older than 3.6.
+pub(crate) fn openssl_is_before_3_6() -> bool {
+    openssl::version::number() >> 20 < 0x306
+}
