@@ -10,6 +10,7 @@ use openssl::memcmp;
 
 use crate::hello::{ClientHello, hello_verify_request};
 use crate::keys::hmac;
+use crate::record::Record;
 
 /// Bytes of a cookie: one HMAC-SHA-256. The request for it is then 60 bytes, less than any ClientHello.
 pub const COOKIE_BYTES: usize = 32;
@@ -44,6 +45,13 @@ pub struct VerifiedHello {
     pub(crate) record: Vec<u8>,
     pub(crate) cookie: Vec<u8>,
     pub(crate) random: [u8; 32],
+}
+
+impl VerifiedHello {
+    /// Returns the number of the record that the hello came in.
+    pub(crate) fn record_number(&self) -> u64 {
+        Record::split(&self.record).map_or(0, |(record, _)| record.header.sequence)
+    }
 }
 
 impl Doorman {

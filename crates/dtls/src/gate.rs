@@ -62,6 +62,10 @@ impl Gate {
         Self { mode, phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, strictness } }
     }
 
+    pub(crate) fn mode(&self) -> GateMode {
+        self.mode
+    }
+
     /// Starts to guard an established session.
     pub(crate) fn establish(&mut self, version: u16, suite: Suite) {
         self.phase = Phase::Established { version, suite, window: ReplayWindow::default() };

@@ -64,6 +64,8 @@ pub struct Session {
     mtu: u16,
     strictness: Strictness,
     hello_random: Option<[u8; 32]>,
+    /// The number of the last record in the clear that OpenSSL was given.
+    clear_records: u64,
     state: State,
     events: VecDeque<SessionEvent>,
     deadline: Option<Instant>,
@@ -123,6 +125,7 @@ impl Session {
         let mut session = Self::make(context, options, Role::Server, hello.cookie.clone())?;
         session.engine.ssl_mut().set_accept_state();
         session.hello_random = Some(hello.random);
+        session.clear_records = hello.record_number();
         session.engine.transport().feed(&hello.record);
         let step = session.engine.listen();
         session.engine.transport().forget_inbound();
@@ -169,6 +172,7 @@ impl Session {
             mtu: options.mtu,
             strictness: context.strictness(),
             hello_random: None,
+            clear_records: 0,
             state: State::Handshaking { early: Vec::new() },
             events: VecDeque::new(),
             deadline: None,
@@ -408,7 +412,7 @@ impl Session {
             }
             return self.discard(discard);
         }
-        self.engine.transport().feed(record.bytes);
+        self.feed(record);
         let outcome = match &mut self.state {
             State::Handshaking { early } => {
                 if record.header.epoch == 1 && early.len() < EARLY_RECORDS_MAX {
@@ -425,6 +429,19 @@ impl Session {
         };
         self.engine.transport().forget_inbound();
         outcome
+    }
+
+    /// Lays a record ready for OpenSSL. In the clear nothing vouches for a record's number, and one
+    /// forged number would move OpenSSL's replay window past every genuine record of the attempt.
+    /// So records of epoch 0 are numbered as they come; which messages are copies, the handshake
+    /// knows by their own numbers (RFC 6347, 4.2.2).
+    fn feed(&mut self, record: &Record<'_>) {
+        if record.header.epoch != 0 || self.gate.mode() == GateMode::Off {
+            self.engine.transport().feed(record.bytes);
+            return;
+        }
+        self.clear_records += 1;
+        self.engine.transport().feed_renumbered(record.bytes, self.clear_records);
     }
 
     /// Reads what OpenSSL made of a record, and attributes the record by what came out of it.

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::record::RECORD_HEADER_BYTES;
+
 /// Datagrams a session may have waiting to be sent. OpenSSL writes at most one flight at a time,
 /// and a flight is some dozen datagrams; application data is collected after every `send`.
 const OUTBOUND_DATAGRAMS_MAX: usize = 256;
@@ -40,6 +42,15 @@ impl Transport {
         self.inbound.clear();
         self.inbound.extend_from_slice(datagram);
         self.inbound_waits = !datagram.is_empty();
+    }
+
+    /// Lays a record ready as [`Self::feed`] does, under another record number.
+    pub(crate) fn feed_renumbered(&mut self, record: &[u8], number: u64) {
+        self.feed(record);
+        if let Some(header) = self.inbound.first_chunk_mut::<RECORD_HEADER_BYTES>() {
+            // Behind type, version and epoch come the 48 bits of the number (RFC 6347, 4.1).
+            header[5..11].copy_from_slice(&number.to_be_bytes()[2..]);
+        }
     }
 
     /// Hands out the datagram that waits, once.

@@ -247,7 +247,6 @@ fn a_bogus_server_hello_costs_the_association_one_attempt() {
 fn a_change_cipher_spec_before_its_time_decides_nothing() {
     let clock = VirtualClock::start();
     let (mut client, mut server) = World::new().open(&clock);
-    // Records in the clear have a replay window, too: another number would stand for a genuine one.
     let early = record(ContentType::ChangeCipherSpec, 0, 40, &[1]);
 
     hit(&mut client, &early, &clock);
@@ -258,17 +257,17 @@ fn a_change_cipher_spec_before_its_time_decides_nothing() {
 }
 
 #[test]
-fn a_forged_number_in_the_clear_costs_the_association_one_attempt() {
-    // Nothing authenticates the record numbers of epoch 0. A high one moves OpenSSL's window past
-    // every genuine record of the attempt, which then stands still until the next one.
+fn a_forged_number_in_the_clear_moves_no_window() {
+    // Nothing authenticates the record numbers of epoch 0. A high one used to move OpenSSL's window
+    // past every genuine record of the attempt, which then stood still until the next one.
     let mut network = Network::new(&World::new(), perfect_road());
     network.dial(Side::Left);
     network.run_until(Duration::from_secs(1), |network| network.right.association.is_some());
 
     network.inject(Side::Left, &record(ContentType::ChangeCipherSpec, 0, 1 << 40, &[1]));
+    network.inject(Side::Right, &record(ContentType::ChangeCipherSpec, 0, (1 << 48) - 1, &[1]));
 
-    assert!(!network.run_until(Duration::from_secs(3), Network::one_session));
-    assert!(network.run_until(Duration::from_secs(3), Network::one_session));
+    assert!(network.run_until(Duration::from_millis(200), Network::one_session), "within the first attempt");
 }
 
 #[test]
