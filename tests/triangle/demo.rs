@@ -31,6 +31,15 @@ fn the_demo_tells_every_rung_to_a_reader() {
 }
 
 #[test]
+fn the_demo_fits_an_ordinary_terminal() {
+    let told = Finished::of(&mut peerbound(["demo"])).success();
+
+    for line in told.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
 fn every_rung_stops_the_direct_reply_at_the_claimed_lock() {
     let report = Finished::of(&mut peerbound(["demo", "--json"])).json().swap_remove(0);
 

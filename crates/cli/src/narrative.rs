@@ -2,9 +2,10 @@
 
 use anstyle::Style;
 use peerbound_lab::{DemoReport, Hop, Rung, Trip};
+use textwrap::{Options, WordSplitter};
 
 /// Columns of text: what an ordinary terminal shows without breaking lines.
-const WIDTH: usize = 100;
+const WIDTH: usize = 80;
 
 /// The picture of it all. `====` is a session; the broken line is the reply that has none.
 const TRIANGLE: &str = "      A ========== B ========== C        ====  a DTLS session
@@ -17,19 +18,20 @@ const BOLD: Style = Style::new().bold();
 pub(crate) fn tell(report: &DemoReport) -> String {
     let mut lines = vec![
         heading("Three nodes, one wrong arrow"),
-        format!("On loopback, with real sockets and throw-away certificates; {}.", report.openssl),
+        "On loopback, with real sockets and throw-away certificates.".to_owned(),
+        report.openssl.clone(),
         String::new(),
         TRIANGLE.to_owned(),
         String::new(),
     ];
     for node in &report.nodes {
         lines.push(format!("  {}  {}  overlay {}", node.name, node.listens, node.overlay));
-        lines.push(format!("     has a session with {}", node.neighbours.join(" and ")));
+        lines.push(format!("     has a session with {}", node.neighbours.join("\n     and with ")));
     }
     lines.extend([String::new(), heading("The way that works: A→B→C, and back C→B→A"), String::new()]);
     lines.extend(trip("request", &report.relay.request));
     lines.extend(trip("reply", &report.relay.reply));
-    lines.push(format!("  round trip {} µs{}", report.relay.round_trip_us, claim(report.relay.holds)));
+    lines.push(format!("  there and back in {} µs{}", report.relay.round_trip_us, claim(report.relay.holds)));
     lines.extend([String::new(), heading("The direct reply C→A, and the lock that stops it"), String::new()]);
     for rung in &report.ladder {
         lines.extend(tell_rung(&format!("rung {}", rung.label), rung));
@@ -42,17 +44,18 @@ pub(crate) fn tell(report: &DemoReport) -> String {
 
 fn trip(what: &str, trip: &Trip) -> Vec<String> {
     let mut lines = vec![format!("  {what} \"{}\"", trip.payload)];
-    lines.extend(trip.hops.iter().map(hop));
+    lines.extend(trip.hops.iter().flat_map(hop));
     lines
 }
 
-fn hop(hop: &Hop) -> String {
+fn hop(hop: &Hop) -> [String; 2] {
     let Hop { from, to, bytes, verdict, action, hop_limit, .. } = hop;
     let record = hop.record.map_or_else(|| "?".to_owned(), |number| number.to_string());
     let sealed = hop.sealed_by.as_deref().unwrap_or("a session nobody knows");
-    format!(
-        "    {from}→{to}  {bytes} bytes, record {record}, {sealed}; {verdict}, hop limit {hop_limit}, {action}"
-    )
+    [
+        format!("    {from}→{to}  {bytes} bytes, record {record}, sealed by {sealed}"),
+        format!("         at {to}: {verdict}, hop limit {hop_limit}, {action}"),
+    ]
 }
 
 fn tell_rung(name: &str, rung: &Rung) -> Vec<String> {
@@ -88,7 +91,9 @@ fn tell_rung(name: &str, rung: &Rung) -> Vec<String> {
 /// One labelled paragraph, broken to the width of the page.
 fn field(label: &str, text: &str) -> Vec<String> {
     const INDENT: usize = 15;
-    textwrap::wrap(text, WIDTH - INDENT)
+    // Not at hyphens: "encrypt-then-MAC" and the names of suites are words.
+    let options = Options::new(WIDTH - INDENT).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
         .into_iter()
         .enumerate()
         .map(|(index, line)| {
@@ -109,7 +114,7 @@ fn summary(report: &DemoReport) -> Vec<String> {
     let verdict = if report.holds {
         "Every observation is what was claimed."
     } else {
-        "NOT every observation is what was claimed: see the rungs marked so above."
+        "NOT every observation is what was claimed: see what is marked above."
     };
     lines.extend([String::new(), format!("{verdict} ({} ms)", report.elapsed_ms)]);
     lines

@@ -38,7 +38,7 @@ pub(crate) struct SendArguments {
     /// The node to send to: a name from the file, or an id.
     #[arg(value_name = "NODE")]
     to: String,
-    /// Seconds that the first line may wait for the neighbours to come up.
+    /// Seconds that the first line may wait until NODE is reached.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     wait: u64,
     /// Seconds to wait for answers after the last line.
