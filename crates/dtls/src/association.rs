@@ -261,6 +261,15 @@ impl Association {
         }
     }
 
+    /// Says what has gone wrong so far with an opening that is still being tried.
+    #[must_use]
+    pub fn trouble(&self) -> Option<DownReason> {
+        match &self.slot {
+            Slot::Opening(opening) => opening.trouble(),
+            Slot::Live(_) | Slot::Over => None,
+        }
+    }
+
     /// Returns whether data can be sent.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -175,6 +175,12 @@ impl Opening {
         }
     }
 
+    /// Says what has gone wrong so far, if an attempt failed or an alert was heard.
+    pub(crate) fn trouble(&self) -> Option<DownReason> {
+        let heard = self.session.as_ref().and_then(Session::alert_heard).or(self.alert_heard);
+        (self.failure.is_some() || heard.is_some()).then(|| self.down_reason())
+    }
+
     /// Says why it failed.
     pub(crate) fn down_reason(&self) -> DownReason {
         match (self.role, &self.failure) {

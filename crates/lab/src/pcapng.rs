@@ -1,7 +1,7 @@
 //! Writes captures of UDP datagrams as pcapng, with the secrets to decrypt them in the same file.
 //!
-//! The datagrams come from the simulator or from our own sockets, so there are no IP packets to
-//! keep: the headers are made up from the addresses. Never reads a capture, and opens no file.
+//! The datagrams come from our own sockets, so there are no IP packets to keep: the headers are made
+//! up from the addresses. Never reads a capture, and opens no file.
 
 use std::collections::BTreeSet;
 use std::fmt;

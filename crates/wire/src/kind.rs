@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum Kind {
-    /// Bytes of an application (or, with inner sessions, one inner DTLS record).
+    /// Bytes of an application.
     Data,
-    /// One datagram of an inner session's handshake.
+    /// Kept for the handshake of sessions from end to end: relayed, and without a meaning at its
+    /// destination in this version.
     InnerHandshake,
     /// A [`crate::RoutingMessage`] between two neighbours; never relayed.
     Routing,
     /// An [`crate::ErrorMessage`] back to the source of a frame.
     Error,
-    /// A request to every hop to describe itself.
+    /// Kept for a request to every hop to describe itself: relayed, and without a meaning at its
+    /// destination in this version.
     Trace,
     /// A [`crate::Ping`]: a request, or its answer when [`crate::Flags::REPLY`] is set.
     Ping,

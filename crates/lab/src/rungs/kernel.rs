@@ -25,7 +25,7 @@ pub(crate) fn connected_socket(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
 pub(crate) fn with_socket(cast: &Cast, tape: &mut Tape, a_socket: SocketMode) -> Result<Rung, RigError> {
     let script = Script {
         label: "0",
-        setup: "A's socket is connected to B, as the old note's streamer did it",
+        setup: "A's socket is connected to B; C sends from a socket connected to A, for only such a one hears of errors",
         meaning: "The datagram never reaches A's DTLS: a connected UDP socket takes datagrams from its peer only.",
         clause: "connect(2), udp(7); RFC 1122, 4.1.3.1 (port unreachable)",
         end: End::Lock(Lock::Kernel),

@@ -1,7 +1,7 @@
 //! Rung 6: C does what DTLS asks for and shakes hands with A itself.
 
 use peerbound_dtls::{CloseReason, DownReason, Refusal};
-use peerbound_node::{Event, Lock};
+use peerbound_node::{Event, FrameAction, Lock};
 
 use crate::cast::{Cast, Who};
 use crate::report::{Rung, SentDatagram};
@@ -27,12 +27,12 @@ pub(crate) fn not_admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigErro
     let is_in = rig.is_usable(Who::C, Who::A);
     let evidence = vec![
         format!("A's node: {}", refused.as_ref().map_or_else(String::new, ToString::to_string)),
-        format!("A's counter `peers-refused`: {}", counters.peers_refused),
+        format!("A's counter `peers-refused`: +{}", counters.peers_refused),
         format!("C has a session with A: {is_in}"),
     ];
     let is_c = matches!(&refused, Some(Refusal::NotAdmitted { name, .. }) if name == "C");
     let (end, observed) = if is_c && !is_in {
-        (End::Lock(Lock::Identity), "dropped at identity".to_owned())
+        (End::Lock(Lock::Identity), "refused at identity".to_owned())
     } else {
         (End::Unknown, "not refused as C".to_owned())
     };
@@ -48,7 +48,7 @@ pub(crate) fn admitted(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
         label: "6b",
         setup: "C shakes hands with A itself; A admits C, too",
         meaning: "The direct way exists, as C, in a session of A's own with C. DTLS binds the peer; it does not forbid the path.",
-        clause: "RFC 6347, 4.2 (one handshake for each pair of peers)",
+        clause: "RFC 6347, 4.2 (the handshake) and 4.1.1 (an association for each host and port)",
         end: End::Accepted,
         a_b_alive: true,
     };
@@ -97,11 +97,14 @@ fn send_over_own_session(rig: &mut Rig<'_>, events_before: usize) -> Result<bool
     let c = rig.cast.id(Who::C);
     let arrived = |rig: &Rig<'_>| {
         rig.station(Who::A).events[events_before..].iter().any(|(_, event)| {
-            matches!(event, Event::Frame(seen) if seen.from == Some(c) && seen.header.source == c && seen.payload_bytes == REPLY.len())
+            matches!(event, Event::Delivered { header, payload } if header.source == c && payload == REPLY)
         })
     };
-    rig.run_until("C's reply reaches A over their own session", arrived)?;
-    Ok(arrived(rig))
+    rig.run_until("C's reply reaches A's application", arrived)?;
+    let came_from_c = rig.station(Who::A).events[events_before..].iter().any(|(_, event)| {
+        matches!(event, Event::Frame(seen) if seen.from == Some(c) && seen.action == FrameAction::Delivered)
+    });
+    Ok(arrived(rig) && came_from_c)
 }
 
 fn refusal(rig: &Rig<'_>) -> Option<Refusal> {

@@ -9,6 +9,7 @@ use peerbound_wire::{
 
 use crate::counters::FrameDrop;
 use crate::event::{Event, FrameAction, FrameSeen};
+use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::{Node, SendError, Sending};
 use crate::relay::Decision;
 
@@ -163,11 +164,21 @@ impl Node {
             None => "it is no neighbour, and no route leads to it".to_owned(),
             Some(neighbour) => {
                 let name = &neighbour.config.name;
-                let why = neighbour.last_error.as_deref().unwrap_or("its link is not established yet");
+                let why = neighbour.last_error.clone().or_else(|| self.trouble_with(neighbour));
+                let why = why.unwrap_or_else(|| "its link is not established yet".to_owned());
                 format!("neighbour \"{name}\" is down ({why})")
             }
         };
         SendError::NoRoute { destination, reason }
+    }
+
+    /// Says what has gone wrong so far with a neighbour that is being dialled: the whole opening takes
+    /// some seconds, and whoever wants to send should not have to wait for its end.
+    fn trouble_with(&self, neighbour: &Neighbour) -> Option<String> {
+        let NeighbourState::Opening { address } = neighbour.state else {
+            return None;
+        };
+        Some(self.links.get(&address)?.association.trouble()?.to_string())
     }
 
     /// Writes hop limit and path MTU over the frame in `bytes`, seals it for `next` and batches the datagram.

@@ -17,6 +17,24 @@ const E: usize = 4;
 const OVERHEAD: u16 = 37;
 
 #[test]
+fn a_neighbour_that_is_refused_is_named_with_the_reason_long_before_dialling_is_given_up() {
+    // At B's address answers B, and A was told to expect C there: whoever wants to send should not
+    // have to wait 15 s for the opening's end to hear so.
+    let plan = Plan::chain_of_three();
+    let mut net = Net::with(&plan, |index, ids, config| {
+        if index == A {
+            config.neighbours[0].id = ids[C];
+            config.routes.clear();
+        }
+    });
+    net.run_for(Duration::from_secs(1));
+
+    let refused = net.send(A, C, b"x").unwrap_err().to_string();
+
+    assert!(refused.contains("\"B\" has a trusted certificate but is not admitted here"), "{refused}");
+}
+
+#[test]
 fn a_frame_whose_hop_limit_is_used_up_is_reported_by_the_relay_where_it_ended() {
     let mut net = with_insider_at_a(&Plan::chain(5));
     let e = net.id(E);
