@@ -1,5 +1,6 @@
 //! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
 
+mod allocations;
 mod conservation;
 mod hostile;
 mod liveness;
