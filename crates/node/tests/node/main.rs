@@ -8,4 +8,5 @@ mod loss;
 mod relaying;
 mod support;
 mod triangle;
+#[path = "../../../dtls/tests/dtls/vclock.rs"]
 mod vclock;
