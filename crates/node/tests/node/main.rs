@@ -1,6 +1,7 @@
 //! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
 
 mod allocations;
+mod chaos;
 mod conservation;
 mod hostile;
 mod liveness;
