@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
 use peerbound_node::{Counters, Event, NeighbourView, Node, SendError};
 use peerbound_wire::{FlowId, NodeId, PacketId};
@@ -231,16 +231,15 @@ impl Daemon {
     }
 
     fn stop(&mut self, deadline: Duration) -> Result<Report, ShutdownError> {
+        // Taken whatever comes of it: a thread that missed its deadline is not waited for once more.
+        let thread = self.thread.take();
+        let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
         let _ = self.commands.send_timeout(Command::Stop, deadline);
         let _ = self.waker.wake();
-        let report = match self.finished.recv_timeout(deadline) {
-            Ok(report) => report,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Err(ShutdownError(deadline));
-            }
-        };
-        if let Some(thread) = self.thread.take() {
+        let left = deadline.saturating_sub(clock::now().saturating_duration_since(started));
+        let report = self.finished.recv_timeout(left).map_err(|_| ShutdownError(deadline))?;
+        if let Some(thread) = thread {
             // It has sent its last word: what is left is its return.
             let _ = thread.join();
         }

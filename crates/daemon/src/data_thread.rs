@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::{Events, Interest, Poll, Token, Waker};
 use peerbound_node::{Event, Node, Transmit};
-use tracing::warn;
+use tracing::error;
 
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
@@ -17,16 +17,16 @@ use crate::socket::BatchSocket;
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// Batches received in one turn, so that timers and commands stay prompt under load:
-/// 8 batches x 32 buffers, at the most some milliseconds of work.
+/// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
+/// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
+/// neighbours wait for hellos for 1.5 s.
 const RECEIVE_BATCHES_PER_TURN: usize = 8;
 
 /// Commands carried out in one turn.
 const COMMANDS_PER_TURN: usize = 256;
 
 /// How long farewells may wait for room in the kernel's buffer.
-const FAREWELL_TURNS: usize = 10;
-const FAREWELL_WAIT: Duration = Duration::from_millis(10);
+const FAREWELL_WAIT: Duration = Duration::from_millis(100);
 
 /// Everything the data thread owns.
 pub(crate) struct DataThread {
@@ -37,6 +37,8 @@ pub(crate) struct DataThread {
     poll: Poll,
     /// A batch that found the kernel's buffer full, and how much of it is sent.
     blocked: Option<(Transmit, usize)>,
+    /// Whether the poller reports room in the kernel's buffer.
+    watches_for_room: bool,
     events_dropped: u64,
 }
 
@@ -53,9 +55,18 @@ impl DataThread {
         events: Sender<Event>,
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let thread = Self { node, socket, commands, events, poll, blocked: None, events_dropped: 0 };
+        let thread = Self {
+            node,
+            socket,
+            commands,
+            events,
+            poll,
+            blocked: None,
+            watches_for_room: false,
+            events_dropped: 0,
+        };
         Ok((thread, waker))
     }
 
@@ -78,7 +89,7 @@ impl DataThread {
             if let Err(error) = self.poll.poll(&mut ready, wait)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                warn!(%error, "The poller failed; the node stops");
+                error!(%error, "The poller failed; the node stops");
                 return self.stop();
             }
             is_readable |= ready.iter().any(|event| event.token() == SOCKET && event.is_readable());
@@ -154,19 +165,35 @@ impl DataThread {
     }
 
     fn send_waiting(&mut self) {
-        loop {
-            let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.node.poll_transmit()?, 0)))
-            else {
-                return;
-            };
+        while let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.node.poll_transmit()?, 0)))
+        {
             match self.socket.send(&batch, sent) {
                 Ok(()) => self.node.recycle(batch.bytes),
                 Err(blocked) => {
                     // The poller reports when there is room; until then the node's queue holds the rest.
                     self.blocked = Some((batch, blocked.sent));
-                    return;
+                    break;
                 }
             }
+        }
+        self.watch_for_room();
+    }
+
+    /// Asks the poller to report room in the kernel's buffer while a batch waits for it, and only then:
+    /// every datagram that leaves makes room, and the thread would wake up once for each. To ask again
+    /// reports at once what is so already, so room that came meanwhile is not missed.
+    fn watch_for_room(&mut self) {
+        if self.blocked.is_some() == self.watches_for_room {
+            return;
+        }
+        let interest = match self.blocked {
+            Some(_) => Interest::READABLE | Interest::WRITABLE,
+            None => Interest::READABLE,
+        };
+        match self.poll.registry().reregister(self.socket.source(), SOCKET, interest) {
+            Ok(()) => self.watches_for_room = self.blocked.is_some(),
+            // The next turn asks again; a hello is due before long.
+            Err(error) => error!(%error, "The poller does not take the socket"),
         }
     }
 
@@ -188,11 +215,14 @@ impl DataThread {
         self.node.shutdown(clock::now());
         self.flush();
         let mut ready = Events::with_capacity(8);
-        for _ in 0..FAREWELL_TURNS {
-            if self.blocked.is_none() {
+        let started = clock::now();
+        // By the clock: what goes on coming in ends every wait at once.
+        while self.blocked.is_some() {
+            let left = FAREWELL_WAIT.saturating_sub(clock::now().saturating_duration_since(started));
+            if left.is_zero() {
                 break;
             }
-            let _ = self.poll.poll(&mut ready, Some(FAREWELL_WAIT));
+            let _ = self.poll.poll(&mut ready, Some(left));
             self.flush();
         }
         Report { status: self.status() }

@@ -285,7 +285,16 @@ impl Association {
     /// Returns whether a handshake from a stranger is in progress, which holds memory for him.
     #[must_use]
     pub fn is_half_open(&self) -> bool {
-        matches!(&self.slot, Slot::Opening(opening) if opening.role() == Role::Server)
+        self.half_open_since().is_some()
+    }
+
+    /// Returns when the handshake of a stranger began, while it is in progress.
+    #[must_use]
+    pub fn half_open_since(&self) -> Option<Instant> {
+        match &self.slot {
+            Slot::Opening(opening) if opening.role() == Role::Server => Some(opening.attempt_started()),
+            Slot::Opening(_) | Slot::Live(_) | Slot::Over => None,
+        }
     }
 
     /// Sums up what all sessions of this association discarded.

@@ -9,6 +9,10 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509NameRef, X509Ref};
 
+/// Characters of a common name that are shown: as many as it may have (RFC 5280, appendix A.1). OpenSSL
+/// reads longer ones, too.
+const NAME_CHARACTERS_MAX: usize = 64;
+
 /// SHA-256 over a certificate's SubjectPublicKeyInfo: the name of a key, whoever certifies it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyHash(pub [u8; 32]);
@@ -45,11 +49,13 @@ pub fn issuer_name(certificate: &X509Ref) -> String {
     common_name_in(certificate.issuer_name())
 }
 
+/// A stranger may have written anything into his own certificate: what is shown of it neither steers a
+/// terminal, nor forges a line, nor fills a page.
 fn common_name_in(name: &X509NameRef) -> String {
-    name.entries_by_nid(Nid::COMMONNAME)
-        .next()
-        .and_then(|entry| entry.data().to_string().ok())
-        .unwrap_or_else(|| "(no name)".to_owned())
+    let text = name.entries_by_nid(Nid::COMMONNAME).next().and_then(|entry| entry.data().to_string().ok());
+    let text = text.unwrap_or_else(|| "(no name)".to_owned());
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(NAME_CHARACTERS_MAX).map(shown).collect()
 }
 
 /// A certificate, its private key, and the certificates between it and the root.

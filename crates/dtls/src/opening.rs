@@ -88,6 +88,10 @@ impl Opening {
         self.role
     }
 
+    pub(crate) fn attempt_started(&self) -> Instant {
+        self.attempt_started
+    }
+
     pub(crate) fn session_mut(&mut self) -> Option<&mut Session> {
         self.session.as_mut()
     }

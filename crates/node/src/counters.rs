@@ -55,7 +55,7 @@ pub enum DatagramDrop {
     HelloRefused,
     /// More verified hellos than a prefix may send.
     HelloThrottled,
-    /// As many half-open handshakes as there may be.
+    /// As many half-open handshakes as there may be, and no site has more of them than this one.
     HalfOpenFull,
     /// One of ours, of a handshake or to a stranger: as much waits to be sent as may wait.
     QueueFull,

@@ -1,13 +1,15 @@
 //! The associations of a node, found by the address of their far end.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use peerbound_dtls::{Association, DiscardCounts, Role};
 use peerbound_wire::NodeId;
 
 use crate::outbound::Outbound;
+use crate::strangers::site;
 
 /// One association, and whom it is with.
 #[derive(Debug)]
@@ -87,6 +89,21 @@ impl Links {
 
     pub(crate) fn half_open(&self) -> usize {
         self.by_address.values().filter(|link| link.association.is_half_open()).count()
+    }
+
+    /// Returns whose half-open handshake is to end so that one from `newcomer` can begin: the oldest of
+    /// the site that has most of them. `None` when that is the newcomer's own, or has no more than it.
+    pub(crate) fn half_open_in_favour_of(&self, newcomer: IpAddr) -> Option<SocketAddr> {
+        let mut sites = BTreeMap::<IpAddr, Vec<(Instant, SocketAddr)>>::new();
+        for (address, link) in &self.by_address {
+            if let Some(since) = link.association.half_open_since() {
+                sites.entry(site(address.ip())).or_default().push((since, *address));
+            }
+        }
+        let already = sites.get(&site(newcomer)).map_or(0, Vec::len);
+        let oldest_of_each = sites.into_values().map(|of_site| (of_site.len(), of_site.into_iter().min()));
+        let (most, oldest) = oldest_of_each.max_by_key(|(count, oldest)| (*count, Reverse(*oldest)))?;
+        oldest.filter(|_| most > already).map(|(_, address)| address)
     }
 
     pub(crate) fn discards(&self) -> DiscardCounts {

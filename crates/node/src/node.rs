@@ -296,7 +296,7 @@ impl Node {
         };
         let made = if let Some(link) = self.links.get_mut(&from) {
             link.association.handle_hello(&hello, now)
-        } else if self.links.half_open() >= HALF_OPEN_MAX {
+        } else if !self.make_room_for_half_open(from, now) {
             self.counters.drop_datagram(DatagramDrop::HalfOpenFull);
             return Verdict::Dropped(Lock::Gate);
         } else {
@@ -310,6 +310,22 @@ impl Node {
         }
         self.settle_link(from, now);
         Verdict::Accepted
+    }
+
+    /// Sees to it that one more handshake can be half open. Where all places are taken, the site that
+    /// has most of them gives one up: or one host with an address of its own could keep everyone out.
+    fn make_room_for_half_open(&mut self, newcomer: SocketAddr, now: Instant) -> bool {
+        if self.links.half_open() < HALF_OPEN_MAX {
+            return true;
+        }
+        let Some(oldest) = self.links.half_open_in_favour_of(newcomer.ip()) else {
+            return false;
+        };
+        if let Some(link) = self.links.get_mut(&oldest) {
+            link.association.close(now);
+        }
+        self.settle_link(oldest, now);
+        true
     }
 
     /// Gives a datagram to the link at this address; returns `None` when there is none.

@@ -1,5 +1,5 @@
 //! Meets hellos from addresses without a session: first the cookie, then a rate per prefix, then a
-//! ceiling on handshakes in progress. Only then is anything remembered.
+//! ceiling on handshakes in progress, shared out by site. Only then is anything remembered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl Strangers {
             Screening::Challenge(challenge) => Reception::Challenge(challenge),
             Screening::Refused => Reception::Drop(DatagramDrop::HelloRefused),
             Screening::Verified(hello) => {
-                let bucket = self.buckets.get_or_insert_with(prefix(from.ip()), || {
+                let bucket = self.buckets.get_or_insert_with(site(from.ip()), || {
                     TokenBucket::new(HELLOS_BURST, HELLOS_INTERVAL, now)
                 });
                 if bucket.take(now) {
@@ -64,12 +64,12 @@ impl Strangers {
     }
 }
 
-/// What one site usually holds: a /24, or a /56 of IPv6.
-fn prefix(address: IpAddr) -> IpAddr {
+/// Returns the prefix of what one site usually holds: a /24, or a /56 of IPv6.
+pub(crate) fn site(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => prefix(mapped.into()),
+            Some(mapped) => site(mapped.into()),
             None => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
         },
     }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_site_share_a_prefix() {
-        let of = |text: &str| prefix(text.parse().expect("a literal address")).to_string();
+        let of = |text: &str| site(text.parse().expect("a literal address")).to_string();
 
         assert_eq!(of("192.0.2.77"), "192.0.2.0");
         assert_eq!(of("::ffff:192.0.2.77"), "192.0.2.0");

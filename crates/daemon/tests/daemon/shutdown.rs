@@ -1,8 +1,10 @@
 //! A daemon that is told to stop stops, and leaves no thread behind.
 
 use std::net::UdpSocket;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
-use peerbound_daemon::StartError;
+use peerbound_daemon::{ShutdownError, StartError};
 
 use crate::support::{DEADLINE, Members};
 
@@ -48,6 +50,33 @@ fn a_dropped_daemon_stops_too() {
     drop(daemon);
 
     assert_eq!(threads_of(id), 0);
+}
+
+#[test]
+fn a_data_thread_that_hangs_holds_up_a_shutdown_until_its_deadline_and_no_longer() {
+    // The deadline was counted for the command and for the answer, and then the drop waited as well.
+    const SHORT: Duration = Duration::from_millis(300);
+    let members = Members::new(&["A", "B"]);
+    let (entered, hang) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let sink = {
+        let (entered, hang) = (entered.clone(), hang.clone());
+        move |_: &str| {
+            entered.wait();
+            hang.wait();
+        }
+    };
+    let hanging = members.start_with_keylog(1, &[(0, None)], Arc::new(sink));
+    let dialler = members.start(0, &[(1, Some(hanging.address()))], &[]);
+    entered.wait();
+
+    let started = Instant::now();
+    let refused = hanging.shutdown(SHORT);
+    let took = started.elapsed();
+    hang.wait();
+
+    assert_eq!(refused, Err(ShutdownError(SHORT)));
+    assert!(took < SHORT * 4, "{took:?}");
+    drop(dialler);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use peerbound_daemon::{Daemon, DaemonConfig};
-use peerbound_dtls::{Authority, Context, ContextConfig, Validity};
+use peerbound_dtls::{Authority, Context, ContextConfig, Identity, KeylogSink, Validity};
 use peerbound_node::{Event, NeighbourConfig, NodeConfig, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
@@ -13,27 +13,46 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Members {
     pub(crate) ids: Vec<NodeId>,
-    contexts: Vec<Context>,
+    authority: Authority,
+    identities: Vec<Identity>,
 }
 
 impl Members {
     pub(crate) fn new(names: &[&str]) -> Self {
         let validity = Validity::days(peerbound_daemon::unix_seconds(), 1);
         let authority = Authority::generate("test root", validity).unwrap();
-        let contexts: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let identity = authority.issue(name, validity).unwrap();
-                Context::new(ContextConfig::new(identity, vec![authority.to_root()])).unwrap()
-            })
-            .collect();
-        let ids = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
-        Self { ids, contexts }
+        let identities: Vec<_> = names.iter().map(|name| authority.issue(name, validity).unwrap()).collect();
+        let ids = identities.iter().map(|identity| node_id(&identity.key_hash())).collect();
+        Self { ids, authority, identities }
+    }
+
+    fn context(&self, index: usize, keylog: Option<KeylogSink>) -> Context {
+        let config = ContextConfig::new(self.identities[index].clone(), vec![self.authority.to_root()]);
+        Context::new(ContextConfig { keylog, ..config }).unwrap()
     }
 
     pub(crate) fn start(
         &self,
         index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+    ) -> Daemon {
+        self.start_in(self.context(index, None), neighbours, routes)
+    }
+
+    /// Starts a node that gives its data thread to `sink` in every handshake.
+    pub(crate) fn start_with_keylog(
+        &self,
+        index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        sink: KeylogSink,
+    ) -> Daemon {
+        self.start_in(self.context(index, Some(sink)), neighbours, &[])
+    }
+
+    fn start_in(
+        &self,
+        context: Context,
         neighbours: &[(usize, Option<SocketAddr>)],
         routes: &[(usize, usize)],
     ) -> Daemon {
@@ -47,7 +66,7 @@ impl Members {
         let node = NodeConfig {
             neighbours: neighbours.collect(),
             routes: routes.collect(),
-            ..NodeConfig::new(self.contexts[index].clone())
+            ..NodeConfig::new(context)
         };
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         Daemon::start(DaemonConfig { node, listen, names: Default::default() }).unwrap()
@@ -55,11 +74,7 @@ impl Members {
 
     /// A node alone, on a given address.
     pub(crate) fn config(&self, index: usize, listen: SocketAddr) -> DaemonConfig {
-        DaemonConfig {
-            node: NodeConfig::new(self.contexts[index].clone()),
-            listen,
-            names: Default::default(),
-        }
+        DaemonConfig { node: NodeConfig::new(self.context(index, None)), listen, names: Default::default() }
     }
 
     /// A–B–C in a row, up and running.

@@ -9,7 +9,9 @@ use peerbound_dtls::{
 };
 
 use crate::raw_peer::RawClient;
-use crate::support::{CLIENT, Ended, World, address, assert_alive, drain, exchange, identity, receive, seal};
+use crate::support::{
+    CLIENT, Ended, World, address, assert_alive, drain, exchange, identity, receive, seal, validity,
+};
 use crate::vclock::{START_UNIX, VirtualClock};
 
 const DAY: i64 = 24 * 3600;
@@ -142,6 +144,25 @@ fn an_untrusted_client_is_refused_and_hears_why() {
     assert!(!server.was_up);
     assert_refused(&server, "client", "unable to get local issuer certificate");
     assert_eq!(client.alert, Some(UNKNOWN_CA));
+}
+
+#[test]
+fn the_name_of_a_refused_stranger_cannot_steer_a_terminal_or_forge_a_line() {
+    // Anyone can write anything into a certificate of his own, and the refusal quotes it to an operator.
+    let clock = VirtualClock::start();
+    let world = World::new();
+    let elsewhere = Authority::generate("elsewhere", validity()).unwrap();
+    let odd = identity(&elsewhere, "\x1b[2J\nall is well\u{9b}");
+    let client = Context::new(ContextConfig::new(odd, vec![world.authority.to_root()])).unwrap();
+    let (mut client, mut server) = World { client, ..world }.open(&clock);
+
+    exchange(&mut client, &mut server, &clock);
+
+    let ended = Ended::of(&mut server);
+    let Some(Refusal::Certificate { name, .. }) = ended.refusal() else {
+        panic!("the client is refused: {ended:?}");
+    };
+    assert_eq!(name, "\u{fffd}[2J\u{fffd}all is well\u{fffd}");
 }
 
 #[test]

@@ -235,18 +235,46 @@ fn a_cookie_is_good_for_its_own_address_only() {
 #[test]
 fn half_open_handshakes_have_a_ceiling_and_are_given_up_at_their_deadline() {
     let mut net = Net::up(&Plan::chain_of_three());
-    for number in 0..HALF_OPEN_MAX {
-        assert_eq!(open_half(&mut net, stranger_at(number, 1)), Verdict::Accepted);
-    }
+    fill_half_open(&mut net);
 
-    assert_eq!(open_half(&mut net, stranger_at(200, 1)), Verdict::Dropped(Lock::Gate));
+    assert_eq!(open_half(&mut net, stranger_at(7, 200)), Verdict::Dropped(Lock::Gate));
     assert_eq!(net.nodes[B].counters().datagrams_dropped.get(&DatagramDrop::HalfOpenFull), Some(&1));
-    assert_eq!(net.nodes[B].discards_at(stranger_at(200, 1)), None);
+    assert_eq!(net.nodes[B].discards_at(stranger_at(7, 200)), None);
     assert_carries(&mut net);
 
     net.run_for(Duration::from_secs(16));
-    assert_eq!(net.nodes[B].discards_at(stranger_at(0, 1)), None, "the first was given up");
+    assert_eq!(net.nodes[B].discards_at(stranger_at(7, 0)), None, "the first was given up");
+    assert_eq!(open_half(&mut net, stranger_at(7, 200)), Verdict::Accepted);
+    assert_carries(&mut net);
+}
+
+#[test]
+fn a_neighbour_gets_in_for_the_first_time_although_strangers_of_one_site_fill_the_half_open_table() {
+    // One host that receives where it says it is could keep all places taken with five hellos a
+    // second, and no neighbour that dials us came in any more.
+    let mut net = Net::new(&Plan::chain_of_three());
+    fill_half_open(&mut net);
+
+    net.run_until(Duration::from_secs(1), Net::is_up);
+
+    assert_carries(&mut net);
+    assert_eq!(net.nodes[B].counters().datagrams_dropped.get(&DatagramDrop::HalfOpenFull), None);
+    assert_eq!(net.nodes[B].discards_at(stranger_at(7, 0)), None, "the oldest made room");
+    assert!(net.nodes[B].discards_at(stranger_at(7, 2)).is_some(), "and the third did not have to");
+}
+
+#[test]
+fn where_every_site_has_one_half_open_handshake_the_oldest_makes_room() {
+    let mut net = Net::up(&Plan::chain_of_three());
+    for number in (0..HALF_OPEN_MAX).rev() {
+        open_half(&mut net, stranger_at(number, 1));
+        net.run_for(Duration::from_millis(1));
+    }
+
     assert_eq!(open_half(&mut net, stranger_at(200, 1)), Verdict::Accepted);
+
+    assert_eq!(net.nodes[B].discards_at(stranger_at(HALF_OPEN_MAX - 1, 1)), None);
+    assert!(net.nodes[B].discards_at(stranger_at(HALF_OPEN_MAX - 2, 1)).is_some());
     assert_carries(&mut net);
 }
 
@@ -361,6 +389,15 @@ fn verified_hello(net: &mut Net, from: SocketAddr) -> (Session, Vec<u8>) {
     session.handle_datagram(&challenge, &mut Plaintexts::new(), now);
     let verified = session.poll_transmit().unwrap().to_vec();
     (session, verified)
+}
+
+/// Takes every place for half-open handshakes at B, from one site.
+fn fill_half_open(net: &mut Net) {
+    for host in 0..HALF_OPEN_MAX {
+        let from = stranger_at(7, u8::try_from(host).unwrap());
+        assert_eq!(open_half(net, from), Verdict::Accepted);
+        net.run_for(Duration::from_micros(1));
+    }
 }
 
 /// Starts a handshake with B that its client never goes on with.

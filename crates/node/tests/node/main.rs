@@ -1,5 +1,7 @@
 //! Nodes as a whole, in memory: one module per hazard. Time is virtual: see `vclock`.
 
+mod allocations;
+mod chaos;
 mod conservation;
 mod hostile;
 mod liveness;
@@ -7,4 +9,5 @@ mod loss;
 mod relaying;
 mod support;
 mod triangle;
+#[path = "../../../dtls/tests/dtls/vclock.rs"]
 mod vclock;
