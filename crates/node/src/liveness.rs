@@ -110,7 +110,7 @@ impl Liveness {
         if now < self.next_hello {
             return None;
         }
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         self.next_hello = now + HELLO_INTERVAL;
         if self.sent.len() == SENT_MAX {
             self.sent.pop_front();

@@ -13,6 +13,10 @@ pub const BATCH_BYTES_MAX: usize = 65_000;
 /// Bytes that may wait to be sent. Owners drain after every input, so only a burst fills it.
 pub const OUTBOUND_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes beyond that which hellos, handshakes and challenges may take: a full queue of data must not
+/// cost the links that would empty it. 2000 hellos of 120 bytes.
+const CONTROL_BYTES_RESERVED: usize = 256 * 1024;
+
 /// Buffers kept for the next batches: 32 x 64 KiB = 2 MiB.
 const POOL_MAX: usize = 32;
 
@@ -48,7 +52,7 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Returns whether another datagram may wait.
+    /// Returns whether another datagram of data may wait.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes < OUTBOUND_BYTES_MAX
     }
@@ -61,7 +65,7 @@ impl Outbound {
     /// Adds a datagram behind all others for the same destination. Without room it is dropped and
     /// counted, as a full socket buffer would: handshakes send again, strangers ask again.
     pub(crate) fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
-        if !self.has_room() {
+        if self.bytes >= OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED {
             self.refused += 1;
             return;
         }
@@ -148,13 +152,26 @@ mod tests {
     #[test]
     fn a_flood_that_nobody_sends_stops_at_the_ceiling_and_is_counted() {
         let mut outbound = Outbound::default();
-        let pushed = OUTBOUND_BYTES_MAX as u64 / 1000 + 500;
+        let pushed = (OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED) as u64 / 1000 + 500;
         (0..pushed).for_each(|_| outbound.push(to(1), &[0; 1000]));
 
         let kept: usize = std::iter::from_fn(|| outbound.pop()).map(|batch| batch.bytes.len()).sum();
 
-        assert!(kept < OUTBOUND_BYTES_MAX + 1000, "{kept}");
+        assert!(kept < OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED + 1000, "{kept}");
         assert_eq!(outbound.refused(), pushed - kept as u64 / 1000);
+    }
+
+    #[test]
+    fn where_data_finds_no_room_a_hello_still_does() {
+        let mut outbound = Outbound::default();
+        while outbound.has_room() {
+            outbound.push(to(1), &[0; 1400]);
+        }
+
+        outbound.push(to(2), &[7; 120]);
+
+        assert_eq!(outbound.refused(), 0);
+        assert!(std::iter::from_fn(|| outbound.pop()).any(|batch| batch.bytes == [7; 120]));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Node {
         let Some((address, link)) = link else {
             return Err(Unsent::Dropped(FrameDrop::NoRoute));
         };
-        if !self.outbound.has_room() {
+        if header.kind != Kind::Routing && !self.outbound.has_room() {
             return Err(Unsent::Dropped(FrameDrop::QueueFull));
         }
         let frame_bytes_max =
