@@ -16,9 +16,10 @@ use crate::doorman::VerifiedHello;
 use crate::down::DownReason;
 use crate::live::Live;
 use crate::opening::{Opening, Progress};
+use crate::options::{Role, SessionOptions};
 use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::session::{Role, Session, SessionOptions};
+use crate::session::Session;
 use crate::terms::Peer;
 
 /// The longest that an opening is tried. Far below OpenSSL's own 483 s: whoever dialled has

@@ -21,6 +21,7 @@ mod identity;
 mod keys;
 mod live;
 mod opening;
+mod options;
 mod oracle;
 mod outcome;
 mod plaintexts;
@@ -48,12 +49,13 @@ pub use identity::{
     Identity, IdentityError, KeyHash, check_validity, common_name, issuer_name, read_certificates,
 };
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
+pub use options::{MTU_DEFAULT, ResumableSession, Role, SessionOptions};
 pub use oracle::{KeyOracle, Sealed};
 pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};
 pub use plaintexts::Plaintexts;
 pub use record::{ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, Records};
 pub use replay::{REPLAY_WINDOW_RECORDS, ReplayWindow};
-pub use session::{MTU_DEFAULT, ResumableSession, Role, Session, SessionOptions};
+pub use session::Session;
 pub use suite::Suite;
 pub use terms::Peer;
 

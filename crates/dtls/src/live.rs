@@ -7,10 +7,11 @@ use crate::association::{AssociationConfig, AssociationEvent};
 use crate::discard::DiscardCounts;
 use crate::down::DownReason;
 use crate::opening::{Opening, Progress};
+use crate::options::Role;
 use crate::outcome::Outcome;
 use crate::plaintexts::Plaintexts;
 use crate::record::{ContentType, Record};
-use crate::session::{Role, Session};
+use crate::session::Session;
 
 /// How long a replaced session still opens what was on its way: a long round trip, and some.
 const PREVIOUS_KEPT: Duration = Duration::from_secs(3);

@@ -11,9 +11,10 @@ use crate::association::AssociationConfig;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::down::DownReason;
+use crate::options::Role;
 use crate::outcome::{CloseReason, Outcome, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::session::{Role, Session};
+use crate::session::Session;
 
 /// How long the first attempt may take before a fresh one replaces it: OpenSSL's retransmissions at
 /// 0.25, 0.75, 1.75 and 3.75 s fall into it. A server that lost its half of the handshake answers

@@ -9,15 +9,15 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use openssl::error::ErrorStack;
-use openssl::ssl::SslSession;
 
-use crate::admission::{Admission, Refusal};
+use crate::admission::Refusal;
 use crate::context::{Context, PerSession, per_session};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
 use crate::ffi::{Engine, Step};
 use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX};
 use crate::keys::SessionSecrets;
+use crate::options::{ResumableSession, Role, SessionOptions};
 use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
 use crate::record::{Record, Records};
@@ -26,35 +26,6 @@ use crate::terms::{self, Established, Peer, Strictness};
 /// Early records of the peer's Finished that are remembered until their keys are known.
 /// As many as the gate lets through; each is at most 117 bytes.
 const EARLY_RECORDS_MAX: usize = 16;
-
-/// The datagram size that fits an Ethernet path with room for tunnels, in bytes of UDP payload.
-pub const MTU_DEFAULT: u16 = 1400;
-
-/// Which side of the handshake we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// We sent the ClientHello.
-    Client,
-    /// We answered it.
-    Server,
-}
-
-/// What one session may differ in from its siblings.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// The largest datagram to send, in bytes of UDP payload.
-    pub mtu: u16,
-    /// Whom to admit.
-    pub admission: Admission,
-    /// Whether the gate stands before OpenSSL.
-    pub gate: GateMode,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self { mtu: MTU_DEFAULT, admission: Admission::AnyTrusted, gate: GateMode::On }
-    }
-}
 
 /// One DTLS session. See the module's words for the order of calls.
 pub struct Session {
@@ -555,15 +526,5 @@ impl Drop for Session {
             // OpenSSL strikes a session from its cache when it is freed without a shutdown.
             self.engine.keep_resumable();
         }
-    }
-}
-
-/// What a client keeps of a session in order to resume it.
-#[derive(Clone)]
-pub struct ResumableSession(SslSession);
-
-impl fmt::Debug for ResumableSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResumableSession(..)")
     }
 }

@@ -8,9 +8,9 @@ use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX};
 use crate::gate::{VERSION_DTLS_1_0, VERSION_DTLS_1_2};
 use crate::identity::{KeyHash, common_name};
 use crate::keys::{Direction, DirectionKeys, RecordKeys, SessionSecrets};
+use crate::options::Role;
 use crate::outcome::CloseReason;
 use crate::record::{ContentType, RECORD_HEADER_BYTES, Record};
-use crate::session::Role;
 use crate::suite::Suite;
 
 /// Who is at the other end of an established session, and on what terms.
