@@ -44,7 +44,7 @@ impl BatchSocket {
         let socket = UdpSocket::bind(address)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // Less than asked for is normal (net.core.rmem_max) and no reason to stop.
-        let _ = state.set_receive_buffer(&socket);
+        let _ = ask_for_buffers(&state, &socket);
         Ok(Self {
             socket,
             state,
@@ -135,13 +135,7 @@ pub struct Blocked {
     pub sent: usize,
 }
 
-trait BufferSizes {
-    fn set_receive_buffer(&self, socket: &UdpSocket) -> io::Result<()>;
-}
-
-impl BufferSizes for UdpSocketState {
-    fn set_receive_buffer(&self, socket: &UdpSocket) -> io::Result<()> {
-        self.set_recv_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)?;
-        self.set_send_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)
-    }
+fn ask_for_buffers(state: &UdpSocketState, socket: &UdpSocket) -> io::Result<()> {
+    state.set_recv_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)?;
+    state.set_send_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)
 }

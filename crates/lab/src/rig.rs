@@ -304,10 +304,7 @@ impl<'a> Rig<'a> {
     /// Ends the experiment: keeps the secrets of the sessions with the recording.
     pub(crate) fn finish(mut self) -> Tape {
         for (one, other) in [(Who::A, Who::B), (Who::B, Who::C), (Who::A, Who::C)] {
-            if let Some(secrets) = self.station(one).node.session_secrets(self.cast.id(other)) {
-                let line = secrets.keylog_line();
-                self.tape.keylog.push(line);
-            }
+            self.keep_secrets(one, other);
         }
         self.tape
     }

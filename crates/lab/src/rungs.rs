@@ -17,6 +17,9 @@ use crate::rig::{Rig, RigError};
 /// What C says to A.
 const REPLY: &[u8] = b"Yes, A: directly.";
 
+/// Frames that put one record number well ahead of another: less than the replay window is wide.
+const LEAD: usize = 24;
+
 /// How a datagram ended: what is claimed of it before, and what is seen of it after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {

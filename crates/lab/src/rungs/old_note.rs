@@ -6,11 +6,8 @@ use peerbound_node::Event;
 use crate::cast::{Cast, NOTE_SUITE, Who};
 use crate::report::{FollowUp, Rung};
 use crate::rig::{Plan, Rig, RigError};
-use crate::rungs::{End, REPLY, Script, Seen, describe, is_sealed_by_c};
+use crate::rungs::{End, LEAD, REPLY, Script, Seen, describe, is_sealed_by_c};
 use crate::tape::Tape;
-
-/// Records that put C's number ahead of all that A has had from B.
-const LEAD: usize = 24;
 
 pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
     let script = Script {
@@ -28,14 +25,14 @@ pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
     let reply = rig.seal(Who::C, Who::A, true, REPLY)?;
     let sent = describe(&rig, "its reply, sealed for B, from B's address", Who::B, &reply)?;
     rig.keep_secrets(Who::A, Who::B);
-    let before = rig.cast.id(Who::B);
-    let old_session = rig.station(Who::A).node.session_secrets(before).map(|secrets| secrets.client_random);
+    let b = rig.cast.id(Who::B);
+    let old_session = rig.station(Who::A).node.session_secrets(b).map(|secrets| secrets.client_random);
 
     let verdict = rig.deliver(Who::B, Who::A, &reply, "control: CBC and encrypt-then-MAC")?;
 
-    let a_b_alive = rig.station(Who::A).node.session_secrets(before).is_some();
+    let a_b_alive = rig.station(Who::A).node.session_secrets(b).is_some();
     let reason = rig.station(Who::A).events.iter().rev().find_map(|(_, event)| match event {
-        Event::NeighbourDown { id, reason } if *id == before => Some(reason.clone()),
+        Event::NeighbourDown { id, reason } if *id == b => Some(reason.clone()),
         _ => None,
     });
     let suite = rig.station(Who::A).events.iter().find_map(|(_, event)| match event {
@@ -50,7 +47,7 @@ pub(crate) fn one_wrong_record(cast: &Cast, tape: &mut Tape) -> Result<Rung, Rig
     rig.run_until("A has dialled B anew", |rig| {
         rig.is_usable(Who::A, Who::B) && rig.is_usable(Who::B, Who::A)
     })?;
-    let new_session = rig.station(Who::A).node.session_secrets(before).map(|secrets| secrets.client_random);
+    let new_session = rig.station(Who::A).node.session_secrets(b).map(|secrets| secrets.client_random);
     let follow_up = FollowUp {
         what: "A dials B again".to_owned(),
         observed: if new_session == old_session {

@@ -7,12 +7,9 @@ use crate::cast::{Cast, Who};
 use crate::report::Rung;
 use crate::rig::{Plan, Rig, RigError};
 use crate::rungs::{
-    End, REPLY, Script, Seen, describe, discarded, epoch_one_number, is_sealed_by_c, newest_from_b,
+    End, LEAD, REPLY, Script, Seen, describe, discarded, epoch_one_number, is_sealed_by_c, newest_from_b,
 };
 use crate::tape::Tape;
-
-/// Frames that put one record number well ahead of another: less than the replay window is wide.
-const LEAD: usize = 24;
 
 pub(crate) fn every_session_fresh_number(cast: &Cast, tape: &mut Tape) -> Result<Rung, RigError> {
     let script = Script {

@@ -1,5 +1,6 @@
 //! The part of a node that deals with frames: receives, relays, answers and sends them.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use peerbound_dtls::SendError as SessionSendError;
@@ -71,22 +72,12 @@ impl Node {
             self.on_routing_frame(from, &header, payload, now);
             return;
         }
-        let neighbours = &self.neighbours;
-        let is_usable = |id: &NodeId| neighbours.get(id).is_some_and(|neighbour| neighbour.is_usable());
-        match self.relay.decide(&header, from, is_usable, now) {
+        match self.relay.decide(&header, from, usable(&self.neighbours), now) {
             Decision::Deliver => self.deliver(from, &header, payload, now),
             Decision::Forward { next, header: onward } => {
                 let payload_bytes = payload.len();
                 let sent = self.seal_in_place(bytes, onward, next);
-                self.observe(
-                    &header,
-                    payload_bytes,
-                    Some(from),
-                    match sent {
-                        Ok(()) => FrameAction::Sent(next),
-                        Err(unsent) => FrameAction::Dropped(unsent.reason()),
-                    },
-                );
+                self.observe(&header, payload_bytes, Some(from), action_of(sent, next));
                 if let Err(unsent) = sent {
                     self.counters.drop_frame(unsent.reason());
                     self.report_unsent(unsent, &header, from, now);
@@ -120,15 +111,7 @@ impl Node {
         let sent = self.seal_in_place(&mut bytes, header, next);
         self.frame = bytes;
         if header.kind != Kind::Routing {
-            self.observe(
-                &header,
-                payload.len(),
-                None,
-                match sent {
-                    Ok(()) => FrameAction::Sent(next),
-                    Err(unsent) => FrameAction::Dropped(unsent.reason()),
-                },
-            );
+            self.observe(&header, payload.len(), None, action_of(sent, next));
         }
         sent.inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
     }
@@ -139,9 +122,7 @@ impl Node {
             self.deliver(self.us, &header, payload, now);
             return Ok(header.packet);
         }
-        let neighbours = &self.neighbours;
-        let is_usable = |id: &NodeId| neighbours.get(id).is_some_and(|neighbour| neighbour.is_usable());
-        let Some(next) = self.relay.next_hop(&header, is_usable, now) else {
+        let Some(next) = self.relay.next_hop(&header, usable(&self.neighbours), now) else {
             self.counters.drop_frame(FrameDrop::NoRoute);
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
             return Err(self.explain_no_route(header.destination));
@@ -295,5 +276,17 @@ impl Node {
             let from = from.filter(|from| *from != self.us);
             self.events.push_back(Event::Frame(FrameSeen { header: *header, payload_bytes, from, action }));
         }
+    }
+}
+
+/// Says which neighbours carry frames at this moment.
+fn usable(neighbours: &BTreeMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
+    |id| neighbours.get(id).is_some_and(Neighbour::is_usable)
+}
+
+fn action_of(sent: Result<(), Unsent>, next: NodeId) -> FrameAction {
+    match sent {
+        Ok(()) => FrameAction::Sent(next),
+        Err(unsent) => FrameAction::Dropped(unsent.reason()),
     }
 }
