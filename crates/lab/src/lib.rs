@@ -13,6 +13,7 @@ mod report;
 mod rig;
 mod rungs;
 mod tape;
+pub mod trace;
 
 pub use cast::{Cast, CastError};
 pub use demo::{Demo, run_demo};
