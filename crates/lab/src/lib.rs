@@ -6,6 +6,7 @@
 mod cast;
 mod demo;
 mod ip_packet;
+pub mod judge;
 mod ladder;
 mod pcapng;
 mod relay_run;
