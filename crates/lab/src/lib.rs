@@ -12,6 +12,7 @@ mod relay_run;
 mod report;
 mod rig;
 mod rungs;
+pub mod scenario;
 mod shrink;
 pub mod sweep;
 mod tape;
