@@ -7,6 +7,7 @@ mod event_text;
 mod frames;
 mod observation;
 mod sealing;
+mod standing;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use peerbound_wire::{NodeId, PacketId};
 
 use crate::judge::frames::Frames;
 use crate::judge::sealing::{Claim, Number, Sealing};
+use crate::scenario::{Invariant, Word};
 use crate::trace::{
     DatagramId, Entry, Happening, HostIndex, HostLabel, Nanos, SealedBy, SessionIndex, SessionLabel, Way,
 };
@@ -27,7 +29,8 @@ pub use clause::{clause_of, lock_of};
 pub use frames::{Hop, Message};
 pub use observation::{Life, Observation, Observed};
 pub use sealing::{Datagram, Seal};
-pub use violation::{Invariant, UnknownInvariant, Violation};
+pub use standing::Standing;
+pub use violation::Violation;
 
 /// Watches one run.
 pub struct Judge {
@@ -47,6 +50,10 @@ pub struct Judge {
     live: BTreeMap<(HostIndex, HostIndex), SessionIndex>,
     last_arrivals: BTreeMap<HostIndex, Acceptance>,
     frames: Frames,
+    standing: Standing,
+    captured: BTreeMap<String, DatagramId>,
+    /// The newest number that somebody has put on a protected record on its way to an address.
+    newest_sent: BTreeMap<(HostIndex, SocketAddr), u64>,
     events: Vec<(Nanos, HostIndex, Event)>,
     told: Vec<(Nanos, HostIndex, &'static str)>,
     entries: Vec<Entry>,
@@ -129,6 +136,9 @@ impl Judge {
             live: BTreeMap::new(),
             last_arrivals: BTreeMap::new(),
             frames: Frames::default(),
+            standing: Standing::default(),
+            captured: BTreeMap::new(),
+            newest_sent: BTreeMap::new(),
             events: Vec::new(),
             told: Vec::new(),
             entries: Vec::new(),
@@ -180,10 +190,14 @@ impl Judge {
             Observed::Life { host, change } => {
                 self.live.retain(|(of, _), _| *of != host);
                 self.last_arrivals.remove(&host);
+                self.standing.on_life(host, change);
                 let text = format!("{} {}", self.name(host), change.name());
                 self.note(at, Happening::Event { host, kind: change.name(), text });
             }
             Observed::Step { number, text } => self.note(at, Happening::Step { number, text }),
+            Observed::Captured { datagram, label } => {
+                self.captured.insert(label, datagram);
+            }
             Observed::Message { host, packet, label } => self.name_message(host, packet, label),
         }
         Ok(())
@@ -214,7 +228,7 @@ impl Judge {
         let Self { sealing, mut entries, violations, .. } = self;
         entries.extend(violations.iter().map(|violation| Entry {
             at: violation.at,
-            what: Happening::Violation { kind: violation.invariant.name(), text: violation.text.clone() },
+            what: Happening::Violation { kind: violation.invariant.word(), text: violation.text.clone() },
         }));
         entries.sort_by_key(|entry| entry.at);
         Judgement { sessions: sealing.into_sessions(), entries, violations }
@@ -267,10 +281,48 @@ impl Judge {
         self.ends.get(&datagram)
     }
 
-    /// Returns what is known of the message that the scenario calls by this name.
+    /// Returns the datagram that was captured under this name.
     #[must_use]
-    pub fn message(&self, label: &str) -> Option<&Message> {
-        self.frames.message(label)
+    pub fn captured(&self, label: &str) -> Option<DatagramId> {
+        self.captured.get(label).copied()
+    }
+
+    /// Lists the messages that the scenario calls by this name, oldest first.
+    pub fn messages_called(&self, label: &str) -> impl Iterator<Item = &Message> {
+        self.frames.messages_called(label)
+    }
+
+    /// Returns how things stand.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Returns the newest number that a host has put on a protected record on its way to this address.
+    #[must_use]
+    pub fn newest_sent(&self, by: HostIndex, destination: SocketAddr) -> Option<u64> {
+        self.newest_sent.get(&(by, destination)).copied()
+    }
+
+    /// Returns the newest number of a record that a host has accepted from another in the session that
+    /// it holds with it.
+    #[must_use]
+    pub fn newest_accepted(&self, host: HostIndex, from: HostIndex) -> Option<u64> {
+        let session = self.live_session(host, from)?;
+        let of_session = self.accepted.iter().filter(|(by, sealed_by, _)| *by == host && sealed_by.session == session);
+        of_session.map(|(_, _, number)| number.sequence).max()
+    }
+
+    /// Returns the secrets of a session.
+    #[must_use]
+    pub fn secrets(&self, session: SessionIndex) -> Option<&SessionSecrets> {
+        self.sealing.secrets(session)
+    }
+
+    /// Returns the host that has this address.
+    #[must_use]
+    pub fn host_at(&self, address: SocketAddr) -> Option<HostIndex> {
+        self.by_address.get(&address).copied()
     }
 
     /// Lists what nodes told their owners, but for frames, in order.
@@ -337,6 +389,9 @@ impl Judge {
         if let Some(label) = &sent.label {
             self.by_label.entry(label.clone()).or_default().push(id);
         }
+        if let (Way::Socket, Some(number)) = (sent.way, sent.number()) {
+            self.newest_sent.insert((sent.by, sent.destination), number.sequence);
+        }
         self.note(
             sent.at,
             Happening::Sent {
@@ -388,13 +443,13 @@ impl Judge {
             Some(reason) => format!("the reason that was counted is {reason}"),
         };
         let text = format!("{} dropped a datagram at {lock}, and {trouble}", self.name(arrival.host));
-        self.violate(arrival.at, Invariant::DropWithoutReason, Some(arrival.datagram), text);
+        self.violate(arrival.at, Invariant::DropReason, Some(arrival.datagram), text);
     }
 
     fn end(&mut self, at: Nanos, datagram: DatagramId, end: End) {
         if let Some(earlier) = self.ends.insert(datagram, end.clone()) {
             let text = format!("a datagram ended twice: {earlier:?}, then {end:?}");
-            self.violate(at, Invariant::DatagramEndsTwice, Some(datagram), text);
+            self.violate(at, Invariant::DropReason, Some(datagram), text);
         }
     }
 
@@ -488,15 +543,20 @@ impl Judge {
             self.on_frame(at, host, &seen);
             return;
         }
-        match &event {
-            Event::NeighbourDown { id, .. } | Event::DialFailed { id, .. } => self.on_down(at, host, id),
-            Event::NeighbourUp { .. }
-            | Event::NeighbourReplaced { .. }
-            | Event::StrangerFailed { .. }
+        let peer = match &event {
+            Event::NeighbourUp { id, .. }
+            | Event::NeighbourReplaced { id }
+            | Event::NeighbourDown { id, .. }
+            | Event::DialFailed { id, .. } => self.host_of_id(id),
+            Event::StrangerFailed { .. }
             | Event::Delivered { .. }
             | Event::Error { .. }
             | Event::Pong { .. }
-            | Event::Frame(_) => {}
+            | Event::Frame(_) => None,
+        };
+        self.standing.on_event(host, peer, &event);
+        if let (Event::NeighbourDown { .. } | Event::DialFailed { .. }, Some(peer)) = (&event, peer) {
+            self.on_down(at, host, peer);
         }
         let (kind, text) = event_text::of(self, &event);
         self.note(at, Happening::Event { host, kind, text });
@@ -504,10 +564,7 @@ impl Judge {
     }
 
     /// An established session has ended, and perhaps the last datagram that arrived did it.
-    fn on_down(&mut self, at: Nanos, host: HostIndex, peer: &NodeId) {
-        let Some(peer) = self.by_id.get(peer).copied() else {
-            return;
-        };
+    fn on_down(&mut self, at: Nanos, host: HostIndex, peer: HostIndex) {
         if self.live.remove(&(host, peer)).is_none() {
             return;
         }

@@ -40,7 +40,7 @@ pub fn lock_of(reason: &str) -> Option<Lock> {
         | "not-finished" | "finished-budget" | "handshake-fragment" | "wrong-epoch" => Lock::Gate,
         "replay" | "too-old" => Lock::Replay,
         "bad-mac" => Lock::RecordAuth,
-        "refused" => Lock::Identity,
+        "peer-refused" => Lock::Identity,
         _ => return None,
     })
 }

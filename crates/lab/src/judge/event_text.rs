@@ -4,12 +4,13 @@ use peerbound_node::Event;
 use peerbound_wire::NodeId;
 
 use crate::judge::Judge;
+use crate::scenario::{EventKind, Word};
 
 /// Bytes of a payload that a trace shows as text.
 const PAYLOAD_SHOWN_MAX: usize = 40;
 
 /// Returns the kind, as expectations write it, and the sentence.
-pub(crate) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
+pub(super) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
     let name = |id: &NodeId| match judge.host_of_id(id) {
         Some(host) => judge.name(host).to_owned(),
         None => id.to_string(),
@@ -31,22 +32,22 @@ pub(crate) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
         Event::Pong { from, token, .. } => format!("{} answers ping {token}", name(from)),
         Event::Frame(_) => String::new(),
     };
-    (kind_of(event), text)
+    (kind_of(event).map_or("frame", Word::word), text)
 }
 
-/// Returns the one word for an event.
-pub(crate) fn kind_of(event: &Event) -> &'static str {
-    match event {
-        Event::NeighbourUp { .. } => "neighbour-up",
-        Event::NeighbourReplaced { .. } => "neighbour-replaced",
-        Event::NeighbourDown { .. } => "neighbour-down",
-        Event::DialFailed { .. } => "dial-failed",
-        Event::StrangerFailed { .. } => "stranger-failed",
-        Event::Delivered { .. } => "delivered",
-        Event::Error { .. } => "error",
-        Event::Pong { .. } => "pong",
-        Event::Frame(_) => "frame",
-    }
+/// Returns the kind of an event; a frame has none.
+pub(crate) fn kind_of(event: &Event) -> Option<EventKind> {
+    Some(match event {
+        Event::NeighbourUp { .. } => EventKind::NeighbourUp,
+        Event::NeighbourReplaced { .. } => EventKind::NeighbourReplaced,
+        Event::NeighbourDown { .. } => EventKind::NeighbourDown,
+        Event::DialFailed { .. } => EventKind::DialFailed,
+        Event::StrangerFailed { .. } => EventKind::StrangerFailed,
+        Event::Delivered { .. } => EventKind::Delivered,
+        Event::Error { .. } => EventKind::Error,
+        Event::Pong { .. } => EventKind::Pong,
+        Event::Frame(_) => return None,
+    })
 }
 
 fn shown(payload: &[u8]) -> String {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use peerbound_node::{FrameAction, FrameDrop, FrameSeen};
 use peerbound_wire::{Header, NodeId, PacketId};
 
-use crate::judge::{Invariant, Judge};
+use crate::judge::Judge;
+use crate::scenario::Invariant;
 use crate::trace::{Happening, HostIndex, Nanos};
 
 /// A frame's name in the whole overlay: its source, the source's boot, its number.
@@ -17,13 +18,19 @@ pub(crate) struct Frames {
     forwarded: BTreeSet<(HostIndex, FrameKey)>,
     boots: BTreeMap<NodeId, u32>,
     labels: BTreeMap<FrameKey, String>,
-    hops: BTreeMap<FrameKey, Vec<Hop>>,
-    messages: BTreeMap<String, Message>,
+    /// What sources did with their frames: a frame gets its name, if any, only after that.
+    first_hops: BTreeMap<FrameKey, Vec<Hop>>,
+    messages: BTreeMap<FrameKey, Message>,
+    by_label: BTreeMap<String, Vec<FrameKey>>,
 }
 
 /// A frame that the scenario has named.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// Its source's node.
+    pub source: NodeId,
+    /// Its source's number for it.
+    pub packet: PacketId,
     /// What nodes did with it, in order.
     pub hops: Vec<Hop>,
 }
@@ -70,8 +77,9 @@ impl Frames {
             return;
         };
         let key = (source, boot, packet);
-        let hops = self.hops.get(&key).cloned().unwrap_or_default();
-        self.messages.insert(label.clone(), Message { hops });
+        let hops = self.first_hops.get(&key).cloned().unwrap_or_default();
+        self.messages.insert(key, Message { source, packet, hops });
+        self.by_label.entry(label.clone()).or_default().push(key);
         self.labels.insert(key, label);
     }
 
@@ -79,8 +87,9 @@ impl Frames {
         self.labels.get(&key_of(header)).cloned()
     }
 
-    pub(crate) fn message(&self, label: &str) -> Option<&Message> {
-        self.messages.get(label)
+    pub(crate) fn messages_called(&self, label: &str) -> impl Iterator<Item = &Message> {
+        let keys = self.by_label.get(label).into_iter().flatten();
+        keys.filter_map(|key| self.messages.get(key))
     }
 
     /// Notes what a node did; returns whether it is the first time that it forwarded this frame.
@@ -90,10 +99,9 @@ impl Frames {
             self.boots.insert(seen.header.source, seen.header.boot_epoch);
         }
         let hop = Hop { at, host, action: seen.action };
-        match self.labels.get(&key).and_then(|label| self.messages.get_mut(label)) {
+        match self.messages.get_mut(&key) {
             Some(message) => message.hops.push(hop),
-            // It gets its name, if any, only after its source has dealt with it.
-            None if seen.from.is_none() => self.hops.entry(key).or_default().push(hop),
+            None if seen.from.is_none() => self.first_hops.entry(key).or_default().push(hop),
             None => {}
         }
         match (seen.action, seen.from) {
@@ -108,7 +116,7 @@ impl Judge {
         if !self.frames.note(at, host, seen) {
             let packet = seen.header.packet.0;
             let text = format!("{} forwarded frame {packet} of one source twice", self.name(host));
-            self.violate(at, Invariant::ForwardedTwice, None, text);
+            self.violate(at, Invariant::RoutingLoop, None, text);
         }
         let name = |id: &NodeId| self.host_of_id(id).map(|host| self.name(host));
         let action = match seen.action {
@@ -118,7 +126,7 @@ impl Judge {
         };
         if seen.action == FrameAction::Dropped(FrameDrop::HopLimit) {
             let text = format!("a frame died of its hop limit at {}", self.name(host));
-            self.violate(at, Invariant::HopLimitDeath, None, text);
+            self.violate(at, Invariant::RoutingLoop, None, text);
         }
         let from = seen.from.and_then(|from| self.host_of_id(&from));
         let FrameSeen { header, payload_bytes, .. } = *seen;

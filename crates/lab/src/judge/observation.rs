@@ -123,6 +123,13 @@ pub enum Observed {
         /// What it did, in words.
         text: String,
     },
+    /// The attacker has captured a datagram.
+    Captured {
+        /// Which.
+        datagram: DatagramId,
+        /// What the scenario calls it.
+        label: String,
+    },
     /// What a scenario calls the frame that a node has just made.
     Message {
         /// Which node.

@@ -93,6 +93,7 @@ impl Datagram {
 pub(crate) struct Sealing {
     oracle: KeyOracle<SessionIndex>,
     sessions: Vec<SessionLabel>,
+    secrets: Vec<SessionSecrets>,
     by_random: BTreeMap<[u8; 32], SessionIndex>,
     /// Sessions by who seals for whom, newest last.
     by_ends: BTreeMap<(HostIndex, HostIndex), Vec<(SessionIndex, Direction)>>,
@@ -119,6 +120,7 @@ impl Sealing {
         }
         let session = SessionIndex(u32::try_from(self.sessions.len()).unwrap_or(u32::MAX));
         self.oracle.learn(session, secrets)?;
+        self.secrets.push(secrets.clone());
         self.by_random.insert(secrets.client_random, session);
         let (client, server) = match claim.role {
             Role::Client => (claim.host, claim.peer),
@@ -190,6 +192,10 @@ impl Sealing {
 
     pub(crate) fn sessions(&self) -> &[SessionLabel] {
         &self.sessions
+    }
+
+    pub(crate) fn secrets(&self, session: SessionIndex) -> Option<&SessionSecrets> {
+        self.secrets.get(session.0 as usize)
     }
 
     pub(crate) fn into_sessions(self) -> Vec<SessionLabel> {
