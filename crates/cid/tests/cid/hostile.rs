@@ -47,7 +47,7 @@ fn no_bytes_of_a_stranger_are_accepted_answered_or_remembered() {
     TestRunner::new(Config::with_cases(2048))
         .run(&datagrams(), |datagram| {
             let road = &mut *road.borrow_mut();
-            assert!(road.to_b(&datagram, "192.0.2.9:9").is_err());
+            assert!(road.b_gets(&datagram, "192.0.2.9:9").is_err());
             assert_eq!((transmits(&mut road.b), events(&mut road.b)), (vec![], vec![]));
             assert_eq!(road.b_sends_to(), address(A));
             Ok(())
@@ -55,7 +55,7 @@ fn no_bytes_of_a_stranger_are_accepted_answered_or_remembered() {
         .unwrap();
     let road = &mut *road.borrow_mut();
     let genuine = road.a.seal(AB, b"still there").unwrap();
-    assert_eq!(road.to_b(&genuine, A), Ok(()));
+    assert_eq!(road.b_gets(&genuine, A), Ok(()));
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn every_single_bit_of_a_record_with_an_id_is_protected() {
     for bit in 0..genuine.len() * 8 {
         let mut flipped = genuine.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(road.to_b(&flipped, A).is_err(), "bit {bit}");
+        assert!(road.b_gets(&flipped, A).is_err(), "bit {bit}");
     }
 
-    assert_eq!(road.to_b(&genuine, A), Ok(()));
+    assert_eq!(road.b_gets(&genuine, A), Ok(()));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn every_shorter_record_is_dropped() {
     let genuine = road.a.seal(AB, b"every byte").unwrap();
 
     for length in 0..genuine.len() {
-        assert!(road.to_b(&genuine[..length], A).is_err(), "{length} bytes");
+        assert!(road.b_gets(&genuine[..length], A).is_err(), "{length} bytes");
     }
 }
 

@@ -6,6 +6,7 @@ mod moving;
 mod road;
 mod same_as_openssl;
 mod support;
+#[expect(dead_code, reason = "the clock serves other tests, which ask it more")]
 #[path = "../../../dtls/tests/dtls/vclock.rs"]
 mod vclock;
 mod whose_record;

@@ -13,8 +13,8 @@ fn without_ids_a_rebound_peer_is_a_stranger() {
     let mut road = Road::without_ids();
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
 
-    assert_eq!(road.to_b(&record, A_REBOUND), Err(Dropped::NoSession));
-    assert_eq!(road.to_b(&record, A), Ok(()));
+    assert_eq!(road.b_gets(&record, A_REBOUND), Err(Dropped::NoSession));
+    assert_eq!(road.b_gets(&record, A), Ok(()));
 }
 
 #[test]
@@ -22,14 +22,14 @@ fn with_ids_a_rebound_peer_is_followed_at_his_next_record() {
     let mut road = Road::with_ids(MoveRule::Follow);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
 
-    assert_eq!(road.to_b(&record, A_REBOUND), Ok(()));
+    assert_eq!(road.b_gets(&record, A_REBOUND), Ok(()));
 
     let moved = Event::Moved { session: AB, from: address(A), to: address(A_REBOUND) };
     assert_eq!(events(&mut road.b), [moved, data("from elsewhere")]);
     road.b.send(AB, b"answer").unwrap();
     let answer = only_transmit(&mut road.b);
     assert_eq!(answer.ends.remote, address(A_REBOUND));
-    assert_eq!(road.to_a(&answer.bytes, B), Ok(()));
+    assert_eq!(road.a_gets(&answer.bytes, B), Ok(()));
 }
 
 #[test]
@@ -37,13 +37,13 @@ fn a_basic_check_follows_a_rebound_peer_when_he_has_answered() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
 
-    assert_eq!(road.to_b(&record, A_REBOUND), Ok(()));
+    assert_eq!(road.b_gets(&record, A_REBOUND), Ok(()));
     assert_eq!(road.b_sends_to(), address(A));
     let challenge = only_transmit(&mut road.b);
     assert_eq!(challenge.ends.remote, address(A_REBOUND));
-    assert_eq!(road.to_a(&challenge.bytes, B), Ok(()));
+    assert_eq!(road.a_gets(&challenge.bytes, B), Ok(()));
     let response = only_transmit(&mut road.a);
-    assert_eq!(road.to_b(&response.bytes, A_REBOUND), Ok(()));
+    assert_eq!(road.b_gets(&response.bytes, A_REBOUND), Ok(()));
 
     assert_eq!(road.b_sends_to(), address(A_REBOUND));
 }
@@ -54,8 +54,8 @@ fn an_old_record_from_a_new_address_is_read_and_not_followed() {
     let delayed = road.a.seal(AB, b"first, delayed").unwrap();
     let newest = road.a.seal(AB, b"second").unwrap();
 
-    assert_eq!(road.to_b(&newest, A), Ok(()));
-    assert_eq!(road.to_b(&delayed, MALLORY), Ok(()));
+    assert_eq!(road.b_gets(&newest, A), Ok(()));
+    assert_eq!(road.b_gets(&delayed, MALLORY), Ok(()));
 
     // RFC 9146, 6: such datagrams "are still valid DTLS records and are still to be passed".
     assert_eq!(events(&mut road.b), [data("second"), data("first, delayed")]);
@@ -67,9 +67,9 @@ fn a_copy_of_a_record_that_arrived_is_a_replay_from_wherever_it_comes() {
     let mut road = Road::with_ids(MoveRule::Follow);
     let record = road.a.seal(AB, b"once").unwrap();
 
-    assert_eq!(road.to_b(&record, A), Ok(()));
+    assert_eq!(road.b_gets(&record, A), Ok(()));
 
-    assert_eq!(road.to_b(&record, MALLORY), REPLAY);
+    assert_eq!(road.b_gets(&record, MALLORY), REPLAY);
     assert_eq!(road.b_sends_to(), address(A));
 }
 
@@ -78,8 +78,8 @@ fn without_a_check_the_newest_record_moves_the_address_to_whoever_brings_it() {
     let mut road = Road::with_ids(MoveRule::Follow);
     let held = road.a.seal(AB, b"held up on the way").unwrap();
 
-    assert_eq!(road.to_b(&held, MALLORY), Ok(()));
-    assert_eq!(road.to_b(&held, A), REPLAY);
+    assert_eq!(road.b_gets(&held, MALLORY), Ok(()));
+    assert_eq!(road.b_gets(&held, A), REPLAY);
 
     road.b.send(AB, b"for A").unwrap();
     assert_eq!(only_transmit(&mut road.b).ends.remote, address(MALLORY));
@@ -90,10 +90,10 @@ fn with_a_basic_check_a_thief_of_datagrams_who_cannot_answer_gains_nothing() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let held = road.a.seal(AB, b"held up on the way").unwrap();
 
-    assert_eq!(road.to_b(&held, MALLORY), Ok(()));
+    assert_eq!(road.b_gets(&held, MALLORY), Ok(()));
     let challenge = only_transmit(&mut road.b);
     assert_eq!(challenge.ends.remote, address(MALLORY));
-    assert_eq!(road.to_b(&challenge.bytes, MALLORY), Err(Dropped::NoSession), "it bears A's id, not B's");
+    assert_eq!(road.b_gets(&challenge.bytes, MALLORY), Err(Dropped::NoSession), "it bears A's id, not B's");
     road.wait();
 
     assert_eq!(road.b_sends_to(), address(A));
@@ -106,22 +106,22 @@ fn with_a_basic_check_a_thief_of_datagrams_who_cannot_answer_gains_nothing() {
 fn a_forwarder_passes_the_basic_check_and_not_the_enhanced_one() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let copied = road.a.seal(AB, b"copied, and faster").unwrap();
-    road.to_b(&copied, MALLORY).unwrap();
+    road.b_gets(&copied, MALLORY).unwrap();
     let challenge = only_transmit(&mut road.b);
-    road.to_a(&challenge.bytes, MALLORY).unwrap();
+    road.a_gets(&challenge.bytes, MALLORY).unwrap();
     for answer in transmits(&mut road.a) {
-        let _ = road.to_b(&answer.bytes, MALLORY);
+        let _ = road.b_gets(&answer.bytes, MALLORY);
     }
     assert_eq!(road.b_sends_to(), address(MALLORY));
 
     let mut road = Road::with_ids(MoveRule::EnhancedCheck);
     let copied = road.a.seal(AB, b"copied, and faster").unwrap();
-    road.to_b(&copied, MALLORY).unwrap();
+    road.b_gets(&copied, MALLORY).unwrap();
     let challenge = only_transmit(&mut road.b);
     assert_eq!(challenge.ends.remote, address(A), "the old path is asked first");
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = only_transmit(&mut road.a);
-    road.to_b(&response.bytes, A).unwrap();
+    road.b_gets(&response.bytes, A).unwrap();
 
     assert_eq!(road.b_sends_to(), address(A));
     let stayed = Event::Stayed { session: AB, candidate: address(MALLORY) };
@@ -132,15 +132,15 @@ fn a_forwarder_passes_the_basic_check_and_not_the_enhanced_one() {
 fn an_enhanced_check_asks_the_new_path_when_the_old_one_is_silent() {
     let mut road = Road::with_ids(MoveRule::EnhancedCheck);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
-    road.to_b(&record, A_REBOUND).unwrap();
+    road.b_gets(&record, A_REBOUND).unwrap();
     assert_eq!(only_transmit(&mut road.b).ends.remote, address(A), "and the NAT lets nothing in there");
 
     road.wait();
     let challenge = only_transmit(&mut road.b);
     assert_eq!(challenge.ends.remote, address(A_REBOUND));
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = only_transmit(&mut road.a);
-    road.to_b(&response.bytes, A_REBOUND).unwrap();
+    road.b_gets(&response.bytes, A_REBOUND).unwrap();
 
     assert_eq!(road.b_sends_to(), address(A_REBOUND));
 }
@@ -152,13 +152,13 @@ fn a_peer_that_moved_on_purpose_says_so_on_the_old_path() {
     road.a.send(AB, b"I am elsewhere").unwrap();
     let record = only_transmit(&mut road.a);
     assert_eq!(record.ends.local, address(A_REBOUND));
-    road.to_b(&record.bytes, A_REBOUND).unwrap();
+    road.b_gets(&record.bytes, A_REBOUND).unwrap();
 
     let on_old_path = only_transmit(&mut road.b);
-    road.to_a(&on_old_path.bytes, B).unwrap();
+    road.a_gets(&on_old_path.bytes, B).unwrap();
     let path_drop = only_transmit(&mut road.a);
     assert_eq!(path_drop.ends.local, address(A));
-    road.to_b(&path_drop.bytes, A).unwrap();
+    road.b_gets(&path_drop.bytes, A).unwrap();
     let on_new_path = only_transmit(&mut road.b);
 
     assert_eq!(on_new_path.ends.remote, address(A_REBOUND));
@@ -169,21 +169,21 @@ fn a_peer_that_moved_on_purpose_says_so_on_the_old_path() {
 fn a_response_from_a_third_address_settles_nothing() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
-    road.to_b(&record, A_REBOUND).unwrap();
+    road.b_gets(&record, A_REBOUND).unwrap();
     let challenge = only_transmit(&mut road.b);
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = only_transmit(&mut road.a);
 
-    assert_eq!(road.to_b(&response.bytes, "198.51.100.1:62000"), Ok(()));
+    assert_eq!(road.b_gets(&response.bytes, "198.51.100.1:62000"), Ok(()));
     assert_eq!(road.b_sends_to(), address(A));
-    assert_eq!(road.to_b(&response.bytes, A_REBOUND), REPLAY);
+    assert_eq!(road.b_gets(&response.bytes, A_REBOUND), REPLAY);
 }
 
 #[test]
 fn what_is_to_be_sent_waits_for_the_check_and_then_goes_where_the_peer_is() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
-    road.to_b(&record, A_REBOUND).unwrap();
+    road.b_gets(&record, A_REBOUND).unwrap();
     let challenge = only_transmit(&mut road.b);
     for _ in 0..WAITING_MAX {
         road.b.send(AB, &[0; 1000]).unwrap();
@@ -191,9 +191,9 @@ fn what_is_to_be_sent_waits_for_the_check_and_then_goes_where_the_peer_is() {
     assert_eq!(road.b.send(AB, &[0; 1000]), Err(SendError::Waiting));
     assert_eq!(transmits(&mut road.b), []);
 
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = only_transmit(&mut road.a);
-    road.to_b(&response.bytes, A_REBOUND).unwrap();
+    road.b_gets(&response.bytes, A_REBOUND).unwrap();
 
     let sent = transmits(&mut road.b);
     assert_eq!(sent.len(), WAITING_MAX);
@@ -204,7 +204,7 @@ fn what_is_to_be_sent_waits_for_the_check_and_then_goes_where_the_peer_is() {
 fn what_waited_goes_to_the_old_address_when_the_check_has_failed() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let held = road.a.seal(AB, b"held up").unwrap();
-    road.to_b(&held, MALLORY).unwrap();
+    road.b_gets(&held, MALLORY).unwrap();
     let _challenge = only_transmit(&mut road.b);
     road.b.send(AB, b"for A").unwrap();
 
@@ -220,7 +220,7 @@ fn an_address_that_was_not_checked_gets_no_more_than_three_times_what_came_from_
         let (mut received, mut sent) = (0, 0);
         for round in 0..20 {
             let held = road.a.seal(AB, &[0; 2]).unwrap();
-            road.to_b(&held, MALLORY).unwrap();
+            road.b_gets(&held, MALLORY).unwrap();
             received += held.len();
             road.b.send(AB, &[0; 1200]).unwrap();
             if round % 3 == 2 {
@@ -239,17 +239,17 @@ fn an_address_that_was_not_checked_gets_no_more_than_three_times_what_came_from_
 fn a_check_that_failed_is_begun_again_by_the_next_record() {
     let mut road = Road::with_ids(MoveRule::BasicCheck);
     let first = road.a.seal(AB, b"one").unwrap();
-    road.to_b(&first, A_REBOUND).unwrap();
+    road.b_gets(&first, A_REBOUND).unwrap();
     let lost = only_transmit(&mut road.b);
     road.wait();
     let second = road.a.seal(AB, b"two").unwrap();
 
-    road.to_b(&second, A_REBOUND).unwrap();
+    road.b_gets(&second, A_REBOUND).unwrap();
     let challenge = only_transmit(&mut road.b);
 
     assert_ne!(challenge.bytes, lost.bytes);
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = only_transmit(&mut road.a);
-    road.to_b(&response.bytes, A_REBOUND).unwrap();
+    road.b_gets(&response.bytes, A_REBOUND).unwrap();
     assert_eq!(road.b_sends_to(), address(A_REBOUND));
 }

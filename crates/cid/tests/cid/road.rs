@@ -76,13 +76,13 @@ impl Road {
     }
 
     /// B gets a datagram from an address.
-    pub(crate) fn to_b(&mut self, bytes: &[u8], from: &str) -> Result<(), Dropped> {
+    pub(crate) fn b_gets(&mut self, bytes: &[u8], from: &str) -> Result<(), Dropped> {
         let ends = Ends { local: address(B), remote: address(from) };
         self.b.handle_datagram(bytes, ends, self.clock.now())
     }
 
     /// A gets a datagram from an address.
-    pub(crate) fn to_a(&mut self, bytes: &[u8], from: &str) -> Result<(), Dropped> {
+    pub(crate) fn a_gets(&mut self, bytes: &[u8], from: &str) -> Result<(), Dropped> {
         let ends = Ends { local: address(A), remote: address(from) };
         self.a.handle_datagram(bytes, ends, self.clock.now())
     }

@@ -67,8 +67,8 @@ fn finished_and_farewell_are_alike_too() {
         let keys = pair.secrets().record_keys().unwrap();
         pair.client.close();
         let farewell = drain(&mut pair.client).remove(0);
-        let flight = pair.from_client.iter().flat_map(|datagram| records_of(datagram));
-        let finished = flight.filter(|record| only_record(record).number.epoch == 1).next_back();
+        let mut flight = pair.from_client.iter().flat_map(|datagram| records_of(datagram));
+        let finished = flight.rfind(|record| only_record(record).number.epoch == 1);
 
         let finished = assert_sealed_alike(finished.expect("sent"), keys.of(Direction::ClientToServer));
         let farewell = assert_sealed_alike(&farewell, keys.of(Direction::ClientToServer));

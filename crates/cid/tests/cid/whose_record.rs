@@ -54,11 +54,11 @@ fn c_with_the_id_of_a_and_b_finds_the_session_and_not_its_keys() {
     let keys_of_c = keys(&road.clock);
     let direct_reply = sealed_by_c_under(0xa1, &keys_of_c);
 
-    assert_eq!(road.to_a(&direct_reply, C), BAD_MAC);
-    assert_eq!(road.to_a(&direct_reply, B), BAD_MAC);
+    assert_eq!(road.a_gets(&direct_reply, C), BAD_MAC);
+    assert_eq!(road.a_gets(&direct_reply, B), BAD_MAC);
 
     let genuine = road.b.seal(AB, b"still there").unwrap();
-    assert_eq!(road.to_a(&genuine, B), Ok(()));
+    assert_eq!(road.a_gets(&genuine, B), Ok(()));
     assert_eq!(events(&mut road.a), [data("still there")]);
 }
 
@@ -67,7 +67,7 @@ fn an_id_that_nobody_gave_out_ends_at_the_demultiplexer() {
     let mut road = Road::with_ids(MoveRule::Follow);
     let keys_of_c = keys(&road.clock);
 
-    assert_eq!(road.to_a(&sealed_by_c_under(0x77, &keys_of_c), C), Err(Dropped::NoSession));
+    assert_eq!(road.a_gets(&sealed_by_c_under(0x77, &keys_of_c), C), Err(Dropped::NoSession));
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn a_record_whose_id_was_changed_to_that_of_another_session_verifies_in_neither(
 
     record[11..15].copy_from_slice(&[0xb1; 4]);
 
-    assert_eq!(road.to_b(&record, C), BAD_MAC);
+    assert_eq!(road.b_gets(&record, C), BAD_MAC);
     record[11..15].copy_from_slice(&[0xb2; 4]);
-    assert_eq!(road.to_b(&record, C), Ok(()));
+    assert_eq!(road.b_gets(&record, C), Ok(()));
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn two_sessions_are_told_apart_by_id_though_they_come_from_one_address() {
     let from_a = road.a.seal(AB, b"A").unwrap();
     let from_c = c.seal(SessionNumber(0), b"C").unwrap();
 
-    road.to_b(&from_a, MALLORY).unwrap();
-    road.to_b(&from_c, MALLORY).unwrap();
+    road.b_gets(&from_a, MALLORY).unwrap();
+    road.b_gets(&from_c, MALLORY).unwrap();
 
     assert_eq!(road.b.peer(AB), Some(address(MALLORY)));
     assert_eq!(road.b.peer(with_c), Some(address(MALLORY)));
@@ -107,8 +107,8 @@ fn a_record_without_an_id_is_dropped_where_one_was_agreed_on() {
     let sealing = Sealing { real_type: RealType::ApplicationData, number, explicit_nonce, form: Form::Plain };
     let record = sealing.seal(road.keys.of(Direction::ClientToServer), b"no id").unwrap();
 
-    assert_eq!(road.to_b(&record, A), Err(Dropped::WithoutId));
-    assert_eq!(road.to_b(&record, MALLORY), Err(Dropped::NoSession));
+    assert_eq!(road.b_gets(&record, A), Err(Dropped::WithoutId));
+    assert_eq!(road.b_gets(&record, MALLORY), Err(Dropped::NoSession));
 }
 
 /// RFC 9146, 3: each end asks for the id that it wants, or for none.
@@ -119,8 +119,8 @@ fn one_direction_may_have_an_id_and_the_other_none() {
     let back = road.b.seal(AB, b"without").unwrap();
 
     assert_eq!((there[0], back[0]), (25, 23));
-    assert_eq!(road.to_b(&there, A), Ok(()));
-    assert_eq!(road.to_a(&back, B), Ok(()));
+    assert_eq!(road.b_gets(&there, A), Ok(()));
+    assert_eq!(road.a_gets(&back, B), Ok(()));
 }
 
 /// A check works where only one direction has an id: the challenge has content type 27 in the open
@@ -129,13 +129,13 @@ fn one_direction_may_have_an_id_and_the_other_none() {
 fn a_check_works_towards_an_end_without_an_id() {
     let mut road = Road::new(None, Some(id(0xb1)), MoveRule::BasicCheck);
     let record = road.a.seal(AB, b"from elsewhere").unwrap();
-    road.to_b(&record, MALLORY).unwrap();
+    road.b_gets(&record, MALLORY).unwrap();
     let challenge = road.b.poll_transmit().unwrap();
     assert_eq!(challenge.bytes[0], 27);
 
-    road.to_a(&challenge.bytes, B).unwrap();
+    road.a_gets(&challenge.bytes, B).unwrap();
     let response = road.a.poll_transmit().unwrap();
-    road.to_b(&response.bytes, MALLORY).unwrap();
+    road.b_gets(&response.bytes, MALLORY).unwrap();
 
     assert_eq!(road.b_sends_to(), address(MALLORY));
 }
@@ -157,8 +157,8 @@ fn padding_hides_how_long_the_content_is() {
     let (yes, no) = (seal(1, b"yes"), seal(2, b"no"));
 
     assert_eq!(yes.len(), no.len());
-    road.to_b(&yes, A).unwrap();
-    road.to_b(&no, A).unwrap();
+    road.b_gets(&yes, A).unwrap();
+    road.b_gets(&no, A).unwrap();
     assert_eq!(events(&mut road.b), [data("yes"), data("no")]);
 }
 
