@@ -26,6 +26,7 @@ use crate::trace::{
 };
 
 pub use clause::{clause_of, lock_of};
+pub use event_text::kind_of as event_kind;
 pub use frames::{Hop, Message};
 pub use observation::{Life, Observation, Observed};
 pub use sealing::{Datagram, Seal};
@@ -165,6 +166,12 @@ impl Judge {
                     Datagram { at, by, way, source, destination, bytes, label, copy_of, is_forged, seal };
                 self.on_sent(datagram, sent);
             }
+            Observed::Translated { datagram, source, .. } => {
+                // What goes back to the outer address goes to the host behind it.
+                if let Some(by) = self.datagrams.get(&datagram).map(|sent| sent.by) {
+                    self.by_address.entry(source).or_insert(by);
+                }
+            }
             Observed::Lost { datagram, why } => {
                 self.end(at, datagram, End::Lost { why: why.clone() });
                 self.note(at, Happening::Lost { datagram, why });
@@ -265,7 +272,7 @@ impl Judge {
     }
 
     /// Lists all datagrams, in order of their numbers.
-    pub fn datagrams(&self) -> impl Iterator<Item = (DatagramId, &Datagram)> {
+    pub fn datagrams(&self) -> impl DoubleEndedIterator<Item = (DatagramId, &Datagram)> {
         self.datagrams.iter().map(|(datagram, known)| (*datagram, known))
     }
 
@@ -552,7 +559,8 @@ impl Judge {
             | Event::Delivered { .. }
             | Event::Error { .. }
             | Event::Pong { .. }
-            | Event::Frame(_) => None,
+            | Event::Frame(_)
+            | Event::Session(_) => None,
         };
         self.standing.on_event(host, peer, &event);
         if let (Event::NeighbourDown { .. } | Event::DialFailed { .. }, Some(peer)) = (&event, peer) {

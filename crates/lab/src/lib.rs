@@ -12,6 +12,7 @@ mod pcapng;
 mod relay_run;
 mod report;
 mod rig;
+pub mod run;
 mod rungs;
 pub mod scenario;
 mod shrink;

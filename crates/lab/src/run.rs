@@ -11,18 +11,20 @@ mod reference;
 mod routes;
 mod shelf;
 mod stage;
+mod talks;
 mod wording;
 
 use std::fmt;
 use std::time::Duration;
 
-use peerbound_dtls::ErrorStack;
+use peerbound_dtls::{ErrorStack, SealError};
 
 use crate::cast::CastError;
 use crate::judge::Violation;
 use crate::scenario::{Scenario, Word};
 use crate::trace::Trace;
 
+pub use director::play;
 pub use stage::{Capture as CaptureOrder, Shot, Stage, StageError, Taken};
 
 /// Where a scenario is played.
@@ -150,6 +152,9 @@ pub enum RunError {
     /// OpenSSL refused to derive the keys of a session.
     #[error("the keys of a session cannot be derived: {0}")]
     Keys(#[from] ErrorStack),
+    /// A frame cannot be sealed under stolen keys.
+    #[error("a frame cannot be sealed under stolen keys: {0}")]
+    Seal(#[source] SealError),
     /// A step cannot be taken as it is written.
     #[error("step {number}: {trouble}")]
     Step {

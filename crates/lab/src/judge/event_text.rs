@@ -30,13 +30,14 @@ pub(super) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
         }
         Event::Error { reporter, message } => format!("{} reports {:?}", name(reporter), message.code),
         Event::Pong { from, token, .. } => format!("{} answers ping {token}", name(from)),
-        Event::Frame(_) => String::new(),
+        Event::Frame(_) | Event::Session(_) => String::new(),
     };
     (kind_of(event).map_or("frame", Word::word), text)
 }
 
-/// Returns the kind of an event; a frame has none.
-pub(crate) fn kind_of(event: &Event) -> Option<EventKind> {
+/// Returns the kind of an event; a frame and a session have none.
+#[must_use]
+pub fn kind_of(event: &Event) -> Option<EventKind> {
     Some(match event {
         Event::NeighbourUp { .. } => EventKind::NeighbourUp,
         Event::NeighbourReplaced { .. } => EventKind::NeighbourReplaced,
@@ -46,7 +47,7 @@ pub(crate) fn kind_of(event: &Event) -> Option<EventKind> {
         Event::Delivered { .. } => EventKind::Delivered,
         Event::Error { .. } => EventKind::Error,
         Event::Pong { .. } => EventKind::Pong,
-        Event::Frame(_) => return None,
+        Event::Frame(_) | Event::Session(_) => return None,
     })
 }
 

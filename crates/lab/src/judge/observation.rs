@@ -41,6 +41,15 @@ pub enum Observed {
         /// The datagram that it is a copy, or a changed copy, of.
         copy_of: Option<DatagramId>,
     },
+    /// A NAT gave it other addresses.
+    Translated {
+        /// Which.
+        datagram: DatagramId,
+        /// The source address that it has from here on.
+        source: SocketAddr,
+        /// The destination address that it has from here on.
+        destination: SocketAddr,
+    },
     /// The network lost it.
     Lost {
         /// Which.

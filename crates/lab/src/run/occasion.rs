@@ -1,8 +1,8 @@
 //! Whether something has happened that a step waits for.
 
 use crate::judge::Judge;
-use crate::run::director::Talks;
 use crate::run::routes::has_session;
+use crate::run::talks::Talks;
 use crate::scenario::{LinkPlan, Occasion};
 
 /// Returns whether it has happened, ever; `has_all_routes` is asked only where it matters.

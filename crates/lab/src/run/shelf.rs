@@ -43,7 +43,7 @@ pub(crate) struct Ready {
 }
 
 /// A data frame to be sealed under keys that were stolen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Theft<'a> {
     pub(crate) keys: &'a RecordKeys,
     pub(crate) direction: Direction,
