@@ -54,7 +54,9 @@ pub use options::{FIRST_TIMEOUT_DEFAULT, MTU_DEFAULT, ResumableSession, Role, Se
 pub use oracle::{KeyOracle, Sealed};
 pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};
 pub use plaintexts::Plaintexts;
-pub use record::{ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, Records};
+pub use record::{
+    ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, Records,
+};
 pub use replay::{REPLAY_WINDOW_RECORDS, ReplayWindow};
 pub use session::Session;
 pub use suite::Suite;
