@@ -1,7 +1,9 @@
 //! Runs a scenario: builds its world on a backend, takes its steps, lets the judge watch, and holds
 //! what was seen beside what was to be seen.
 
+mod casting;
 mod claims;
+mod company;
 mod director;
 mod forgery;
 mod occasion;
@@ -10,6 +12,8 @@ mod probe;
 mod reference;
 mod routes;
 mod shelf;
+mod sim_stage;
+mod sim_words;
 mod stage;
 mod talks;
 mod wording;
@@ -21,6 +25,7 @@ use peerbound_dtls::{ErrorStack, SealError};
 
 use crate::cast::CastError;
 use crate::judge::Violation;
+use crate::run::sim_stage::SimStage;
 use crate::scenario::{Scenario, Word};
 use crate::trace::Trace;
 
@@ -163,6 +168,21 @@ pub enum RunError {
         /// What is wrong.
         trouble: String,
     },
+}
+
+/// Runs a scenario once.
+///
+/// # Errors
+/// When the backend cannot do what the scenario asks for, or a step cannot be taken as it is written.
+/// That an expectation is not met is no error: the report says so.
+pub fn run(scenario: &Scenario, options: &RunOptions) -> Result<RunReport, RunError> {
+    match options.backend {
+        Backend::Sim => play(scenario, options, &mut SimStage::build(scenario, options)?),
+        backend @ (Backend::Loopback | Backend::Netns) => {
+            let what = "run scenarios in this build".to_owned();
+            Err(StageError::Impossible { backend, what }.into())
+        }
+    }
 }
 
 /// Returns the command that runs a scenario again in the same way.
