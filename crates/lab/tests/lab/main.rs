@@ -2,4 +2,6 @@
 
 mod capture;
 mod demo;
+mod scenario_errors;
+mod scenario_files;
 mod tshark;
