@@ -9,6 +9,8 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509NameRef, X509Ref};
 
+use crate::ffi::public_key_info;
+
 /// Characters of a common name that are shown: as many as it may have (RFC 5280, appendix A.1). OpenSSL
 /// reads longer ones, too.
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -18,13 +20,12 @@ const NAME_CHARACTERS_MAX: usize = 64;
 pub struct KeyHash(pub [u8; 32]);
 
 impl KeyHash {
-    /// Hashes the public key of a certificate.
+    /// Hashes the public key of a certificate, as its SubjectPublicKeyInfo stands there.
     ///
     /// # Errors
     /// When OpenSSL cannot encode the key.
     pub fn of(certificate: &X509Ref) -> Result<Self, ErrorStack> {
-        let info = certificate.public_key()?.public_key_to_der()?;
-        let digest = hash(MessageDigest::sha256(), &info)?;
+        let digest = hash(MessageDigest::sha256(), &public_key_info(certificate)?)?;
         let mut bytes = [0; 32];
         bytes.copy_from_slice(&digest);
         Ok(Self(bytes))
@@ -226,4 +227,25 @@ pub fn read_certificates(pem: &[u8]) -> Result<Vec<X509>, IdentityError> {
         return Err(IdentityError::NoCertificate);
     }
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Authority, Validity};
+
+    #[test]
+    fn the_key_that_is_hashed_is_the_one_that_openssl_encodes() {
+        let validity = Validity::days(1_767_225_600, 1);
+        let authority = Authority::generate("authority", validity).unwrap();
+        let identities = [authority.issue("P-256", validity), authority.issue_rsa("RSA", validity)];
+
+        for identity in identities.map(Result::unwrap) {
+            let encoded = identity.certificate().public_key().unwrap().public_key_to_der().unwrap();
+
+            let hashed = hash(MessageDigest::sha256(), &encoded).unwrap();
+
+            assert_eq!(identity.key_hash().0, *hashed, "{}", identity.name());
+        }
+    }
 }
