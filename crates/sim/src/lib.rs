@@ -39,6 +39,7 @@ pub use ids::{DatagramId, FaultId, HostId, NatId, SocketId, TapId};
 pub use matching::{Content, DatagramMatch, PathMatch};
 pub use nat::{Dependence, Hairpin, NatConfig};
 pub use observation::{Loss, Observation, Observe, Observed, SocketError, Way};
+pub use path::{HELD_AT_MOST, Path, Transit};
 pub use socket::BindError;
 pub use tap::{Captured, Rewrite, Tap, TapAction};
 pub use time::VirtualTime;

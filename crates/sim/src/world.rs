@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use peerbound_node::Event;
 
-use crate::chance::Dice;
 use crate::conditions::{Conditions, Directions};
 use crate::fault::ArmedFault;
 use crate::flight::{FlightId, Flights};
@@ -67,7 +66,7 @@ pub struct World {
     nats: Vec<Nat>,
     nats_by_ip: BTreeMap<IpAddr, NatId>,
     sockets: Vec<Socket>,
-    paths: Vec<Path>,
+    paths: Vec<Path<FlightId>>,
     faults: Vec<ArmedFault>,
     taps: Vec<ArmedTap>,
     flights: Flights,
@@ -262,13 +261,13 @@ impl World {
     }
 
     /// Returns one direction between two hosts, made when it is first asked for.
-    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path) {
+    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path<FlightId>) {
         let number = match self.host(from).paths.binary_search_by_key(&to, |(to, _)| *to) {
             Ok(at) => self.host(from).paths[at].1,
             Err(at) => {
                 let number = next(&self.paths);
-                let dice = Dice::new(self.seed, u64::from(from.0), u64::from(to.0));
-                self.paths.push(Path::new(self.network.clone(), dice));
+                let place = (u64::from(from.0), u64::from(to.0));
+                self.paths.push(Path::new(self.network.clone(), self.seed, place));
                 self.host_mut(from).paths.insert(at, (to, number));
                 number
             }

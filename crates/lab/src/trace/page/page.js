@@ -120,7 +120,7 @@
     tip(shape.tip, to, y + 5, way, group);
     const fits = Math.max(12, Math.floor(Math.abs(whole - from || lane) / 7.3) - 2);
     const text = (row.label ? `${row.label}: ` : "") + row.contents;
-    make("text", { x: (from + whole) / 2 + (self ? 70 : 0), y: y - 2, class: "what" }, group, text.length > fits ? text.slice(0, fits - 1) + "…" : text);
+    make("text", { x: (from + to) / 2 + (self ? 70 : 0), y: y - 2, class: "what" }, group, text.length > fits ? text.slice(0, fits - 1) + "…" : text);
     if (row.end !== "accepted" && row.end !== "read") {
       const anchor = way > 0 ? "start" : "end";
       make("text", { x: to + way * 9, y: y + 9, class: "end", "text-anchor": anchor }, group, row.end);
