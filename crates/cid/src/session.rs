@@ -187,8 +187,19 @@ impl Session {
 
     /// Seals a record and leaves it to the caller.
     pub(crate) fn seal(&mut self, real_type: RealType, content: &[u8]) -> Result<Vec<u8>, SendError> {
+        let id = self.peer_id.clone();
+        self.seal_under(id.as_ref(), real_type, content)
+    }
+
+    /// Seals a record under an id, whosever it is.
+    pub(crate) fn seal_under(
+        &mut self,
+        id: Option<&ConnectionId>,
+        real_type: RealType,
+        content: &[u8],
+    ) -> Result<Vec<u8>, SendError> {
         let number = RecordNumber { epoch: EPOCH, sequence: self.next_sequence };
-        let form = match &self.peer_id {
+        let form = match id {
             None => Form::Plain,
             Some(id) => Form::Identified { id, padding: 0 },
         };
