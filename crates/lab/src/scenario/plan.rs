@@ -7,6 +7,7 @@ use peerbound_dtls::{
     HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, Suite,
 };
 
+use crate::scenario::record_model::RecordModelPlan;
 use crate::scenario::words::Word;
 use crate::trace::HostIndex;
 
@@ -44,6 +45,23 @@ pub struct HostPlan {
     pub role: HostRole,
 }
 
+impl HostPlan {
+    /// Returns the node that runs on it, if one does.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodePlan> {
+        match &self.role {
+            HostRole::Node(node) => Some(node),
+            HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        }
+    }
+
+    /// Returns whether a node runs on it.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        self.node().is_some()
+    }
+}
+
 /// What runs on a host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostRole {
@@ -55,6 +73,8 @@ pub enum HostRole {
         /// The two it stands between.
         between: [HostIndex; 2],
     },
+    /// The record-layer model of Connection IDs, in place of a node.
+    RecordModel(RecordModelPlan),
     /// A machine with an address and a socket that nobody reads, unless a listener does.
     Bystander,
 }
