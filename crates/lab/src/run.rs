@@ -137,9 +137,11 @@ impl RunReport {
     #[must_use]
     pub fn complaints(&self, scenario: &Scenario) -> Vec<String> {
         let breaks = scenario.breaks();
-        let outcomes = self.outcomes.iter().filter(|outcome| !outcome.holds).map(|outcome| {
-            format!("expected {}; observed {}", outcome.expected, outcome.observed)
-        });
+        let outcomes = self
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.holds)
+            .map(|outcome| format!("expected {}; observed {}", outcome.expected, outcome.observed));
         let violations = self.violations.iter().filter(|violation| !breaks.contains(&violation.invariant));
         outcomes.chain(violations.map(|v| format!("{}: {}", v.invariant.word(), v.text))).collect()
     }

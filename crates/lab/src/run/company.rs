@@ -158,7 +158,9 @@ fn profile_of(plan: &DtlsPlan) -> Profile {
 /// Returns a number that follows from the words alone (FNV-1a): the seed of whatever they name.
 fn seed_of(purpose: &str, papers: &Papers) -> u64 {
     let words = format!("{purpose} {papers:?}");
-    words.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    words
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
