@@ -38,7 +38,9 @@ pub fn lock_of(reason: &str) -> Option<Lock> {
         "no-session" => Lock::Demux,
         "hello-refused" | "hello-throttled" | "half-open-full" | "empty" | "truncated" | "unknown-type"
         | "version" | "too-long" | "short-body" | "unprotected-alert" | "unprotected-data"
-        | "not-finished" | "finished-budget" | "handshake-fragment" | "wrong-epoch" | "without-id" => Lock::Gate,
+        | "not-finished" | "finished-budget" | "handshake-fragment" | "wrong-epoch" | "without-id" => {
+            Lock::Gate
+        }
         "replay" | "too-old" => Lock::Replay,
         "bad-mac" => Lock::RecordAuth,
         "peer-refused" => Lock::Identity,

@@ -11,7 +11,8 @@ use peerbound_cid::{
     Transmit,
 };
 use peerbound_dtls::{
-    Context, Direction, Discard, Doorman, Plaintexts, Role, Screening, Session, SessionOptions, SessionSecrets,
+    Context, Direction, Discard, Doorman, Plaintexts, Role, Screening, Session, SessionOptions,
+    SessionSecrets,
 };
 use peerbound_node::{Lock, Verdict, node_id};
 use peerbound_sim::hooks::with_stream;
@@ -75,24 +76,26 @@ impl RecordModels {
             .collect();
         let mut contexts = BTreeMap::new();
         for (host, (name, address, _)) in &plans {
-            let papers =
-                Papers { name: (*name).to_owned(), signer: Signer::Trusted, key: KeyKind::of(&DtlsPlan::NODE) };
+            let papers = Papers {
+                name: (*name).to_owned(),
+                signer: Signer::Trusted,
+                key: KeyKind::of(&DtlsPlan::NODE),
+            };
             let context = context_for(&papers, &DtlsPlan::NODE)?;
             let mut of_endpoint = [0; 32];
             of_endpoint[..8].copy_from_slice(&seed.to_be_bytes());
             of_endpoint[8..12].copy_from_slice(&host.0.to_be_bytes());
             let endpoint = Endpoint::new(&EndpointConfig { id_bytes: ID_BYTES, seed: of_endpoint });
             let id = node_id(&context.key_hash());
-            models.hosts.insert(
-                *host,
-                Model { id, address: *address, endpoint, sessions: BTreeMap::new() },
-            );
+            models.hosts.insert(*host, Model { id, address: *address, endpoint, sessions: BTreeMap::new() });
             contexts.insert(*host, context);
         }
         let pairs = plans.iter().flat_map(|(host, (_, _, plan))| plan.dials.iter().map(|to| [*host, *to]));
         for (index, [client, server]) in (0_u64..).zip(pairs) {
             let (Some(of_client), Some(of_server)) = (contexts.get(&client), contexts.get(&server)) else {
-                return Err(StageError::Failed("a record model has sessions with its like alone".to_owned()).into());
+                return Err(
+                    StageError::Failed("a record model has sessions with its like alone".to_owned()).into()
+                );
             };
             let chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ STREAM ^ index;
             let secrets = with_stream(chance, || shake_hands(of_client, of_server, now))
@@ -252,16 +255,20 @@ impl RecordModels {
         while let Some(event) = model.endpoint.poll_event() {
             let (kind, text) = match event {
                 Event::Received { .. } => continue,
-                Event::Challenged { address, .. } => ("challenged", format!("asks whether its peer is at {address}")),
-                Event::Moved { from, to, .. } => {
-                    ("peer-moved", format!("holds its peer to be at {to} from here on, and no longer at {from}"))
+                Event::Challenged { address, .. } => {
+                    ("challenged", format!("asks whether its peer is at {address}"))
                 }
+                Event::Moved { from, to, .. } => (
+                    "peer-moved",
+                    format!("holds its peer to be at {to} from here on, and no longer at {from}"),
+                ),
                 Event::Stayed { candidate, .. } => {
                     ("peer-stayed", format!("knows that its peer is where he was, and not at {candidate}"))
                 }
-                Event::CheckFailed { candidate, .. } => {
-                    ("check-failed", format!("had no answer from {candidate}, and its peer stays where he was"))
-                }
+                Event::CheckFailed { candidate, .. } => (
+                    "check-failed",
+                    format!("had no answer from {candidate}, and its peer stays where he was"),
+                ),
             };
             self.told.push(Observed::Remark { host, kind, text });
         }
@@ -318,7 +325,10 @@ fn shake_hands(client: &Context, server: &Context, now: Instant) -> Result<Sessi
             server.handle_datagram(datagram, &mut nothing, now);
         }
         if is_silent {
-            return client.secrets().cloned().ok_or_else(|| "the handshake did not come to its end".to_owned());
+            return client
+                .secrets()
+                .cloned()
+                .ok_or_else(|| "the handshake did not come to its end".to_owned());
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum StageError {
 pub enum Taken {
     /// It made a frame of this number.
     As(PacketId),
+    /// It has no frames; what it sends is a datagram, and bears the label itself.
+    AsDatagram,
     /// It refused, for this reason.
     Refused(String),
 }
@@ -116,7 +118,11 @@ pub trait Stage {
     ///
     /// # Errors
     /// When the node refuses, or the backend cannot.
-    fn seal(&mut self, by: HostIndex, sending: Sending<'_>) -> Result<(PacketId, Vec<u8>), StageError>;
+    fn seal(
+        &mut self,
+        by: HostIndex,
+        sending: Sending<'_>,
+    ) -> Result<(Option<PacketId>, Vec<u8>), StageError>;
 
     /// Lets a host with the record-layer model seal a payload under the id that records on this path
     /// carry, and takes the datagram out of its hands.

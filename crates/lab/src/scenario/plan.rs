@@ -51,7 +51,16 @@ impl HostPlan {
     pub fn node(&self) -> Option<&NodePlan> {
         match &self.role {
             HostRole::Node(node) => Some(node),
-            HostRole::Forwarder { .. } | HostRole::Bystander => None,
+            HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        }
+    }
+
+    /// Returns whether something runs on it that seals what it is given to send: a node, or a record model.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        match &self.role {
+            HostRole::Node(_) | HostRole::RecordModel(_) => true,
+            HostRole::Forwarder { .. } | HostRole::Bystander => false,
         }
     }
 
