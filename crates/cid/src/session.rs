@@ -53,6 +53,8 @@ pub struct Transmit {
     pub ends: Ends,
     /// One record.
     pub bytes: Vec<u8>,
+    /// The message of the check in it, if it is one.
+    pub says: Option<RoutabilityMessage>,
 }
 
 /// What happened in a session.
@@ -175,7 +177,7 @@ impl Session {
         if !self.path.is_checking() {
             let bytes = self.seal(RealType::ApplicationData, payload)?;
             let ends = Ends { local: self.local, remote: self.path.bound() };
-            output.transmits.push_back(Transmit { ends, bytes });
+            output.transmits.push_back(Transmit { ends, bytes, says: None });
             return Ok(());
         }
         if self.waiting.len() >= WAITING_MAX {
@@ -315,7 +317,7 @@ impl Session {
         };
         let is_allowed = self.path.debit(ends.remote, bytes.len(), received);
         if is_allowed {
-            output.transmits.push_back(Transmit { ends, bytes });
+            output.transmits.push_back(Transmit { ends, bytes, says: Some(message) });
         }
         is_allowed
     }

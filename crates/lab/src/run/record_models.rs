@@ -23,7 +23,7 @@ use crate::judge::Observed;
 use crate::run::RunError;
 use crate::run::company::{KeyKind, Papers, Signer, context_for};
 use crate::run::stage::StageError;
-use crate::scenario::{DtlsPlan, HostRole, Layout, RecordModelPlan};
+use crate::scenario::{DtlsPlan, HostRole, Layout, NatPlan, RecordModelPlan};
 use crate::trace::{DatagramId, HostIndex};
 
 /// Bytes of every id. Real ones are drawn by chance; these can be recognised in a trace.
@@ -46,6 +46,8 @@ pub(crate) struct RecordModels {
 struct Model {
     id: NodeId,
     address: SocketAddr,
+    /// Where its peers met it in the handshake.
+    outside: SocketAddr,
     endpoint: Endpoint,
     sessions: BTreeMap<HostIndex, SessionNumber>,
 }
@@ -64,7 +66,12 @@ pub(crate) struct Arrival {
 
 impl RecordModels {
     /// Makes the endpoints of a scenario and lets OpenSSL shake hands for every session between them.
-    pub(crate) fn cast(layout: &Layout<'_>, seed: u64, now: Instant) -> Result<Self, RunError> {
+    pub(crate) fn cast(
+        layout: &Layout<'_>,
+        nats: &[NatPlan],
+        seed: u64,
+        now: Instant,
+    ) -> Result<Self, RunError> {
         let mut models = Self::default();
         let plans: BTreeMap<HostIndex, (&str, SocketAddr, &RecordModelPlan)> = (0..)
             .map(HostIndex)
@@ -87,7 +94,16 @@ impl RecordModels {
             of_endpoint[8..12].copy_from_slice(&host.0.to_be_bytes());
             let endpoint = Endpoint::new(&EndpointConfig { id_bytes: ID_BYTES, seed: of_endpoint });
             let id = node_id(&context.key_hash());
-            models.hosts.insert(*host, Model { id, address: *address, endpoint, sessions: BTreeMap::new() });
+            models.hosts.insert(
+                *host,
+                Model {
+                    id,
+                    address: *address,
+                    outside: outside(*host, *address, nats),
+                    endpoint,
+                    sessions: BTreeMap::new(),
+                },
+            );
             contexts.insert(*host, context);
         }
         let pairs = plans.iter().flat_map(|(host, (_, _, plan))| plan.dials.iter().map(|to| [*host, *to]));
@@ -225,7 +241,7 @@ impl RecordModels {
             (server, client, of_server, of_client, Direction::ServerToClient, Role::Server),
         ];
         for (host, peer, own, other, writes, role) in sides {
-            let (Some(remote), Some(peer_name)) = (self.address(peer), self.id(peer)) else { continue };
+            let (Some(remote), Some(peer_name)) = (self.outside(peer), self.id(peer)) else { continue };
             let Some(model) = self.hosts.get_mut(&host) else { continue };
             let config = SessionConfig {
                 keys: keys.clone(),
@@ -245,8 +261,8 @@ impl RecordModels {
         Ok(())
     }
 
-    fn address(&self, host: HostIndex) -> Option<SocketAddr> {
-        self.hosts.get(&host).map(|model| model.address)
+    fn outside(&self, host: HostIndex) -> Option<SocketAddr> {
+        self.hosts.get(&host).map(|model| model.outside)
     }
 
     /// Puts what an endpoint tells into words.
@@ -273,6 +289,13 @@ impl RecordModels {
             self.told.push(Observed::Remark { host, kind, text });
         }
     }
+}
+
+/// Where a host's first datagrams come from: its own address, or that of its NAT with the same port
+/// (RFC 4787, 4.2.1: port preservation).
+fn outside(host: HostIndex, address: SocketAddr, nats: &[NatPlan]) -> SocketAddr {
+    let nat = nats.iter().find(|nat| nat.in_front_of.contains(&host));
+    nat.map_or(address, |nat| SocketAddr::new(nat.address, address.port()))
 }
 
 fn lock_of(dropped: Dropped) -> Lock {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use peerbound_cid::RoutabilityMessage;
 use peerbound_node::{Counters, Node, NodeConfig, SendError, Sending};
 use peerbound_sim::{
     Directions, FaultId, HostId, Injection, NatId, Observed as Seen, START_UNIX_SECONDS, SocketId, Stand,
@@ -66,7 +67,7 @@ impl SimStage {
         })
         .map_err(crate::cast::CastError::Hook)?;
         let parts = cast(&layout, options.observe)?;
-        let models = RecordModels::cast(&layout, options.seed, world.instant())?;
+        let models = RecordModels::cast(&layout, &scenario.nats, options.seed, world.instant())?;
         let mut hosts: Vec<_> = (0..)
             .map(HostIndex)
             .zip(layout.hosts.iter().zip(&parts))
@@ -223,7 +224,7 @@ impl SimStage {
             }
             Seen::Translated { datagram, source, .. } => self.models.on_translated(id_of(*datagram), *source),
             Seen::Lost { datagram, .. } | Seen::Refused { datagram, .. } => {
-                self.models.forget(id_of(*datagram))
+                self.models.forget(id_of(*datagram));
             }
             Seen::Read { datagram, host, .. } => {
                 let (at, host, datagram) = (Nanos(told.at.0), HostIndex(host.0), id_of(*datagram));
@@ -247,7 +248,8 @@ impl SimStage {
         self.seen.extend(self.models.take_told().into_iter().map(|what| Observation { at, what }));
         while let Some((host, transmit)) = self.models.poll_transmit() {
             if let Some(socket) = self.sockets.get(host.0 as usize) {
-                let label = label.map(|label| label.0.as_str());
+                let says = transmit.says.map(RoutabilityMessage::name);
+                let label = says.or(label.map(|label| label.0.as_str()));
                 self.world.send_raw(*socket, transmit.ends.remote, &transmit.bytes, label);
             }
         }
