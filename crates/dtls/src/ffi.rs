@@ -9,10 +9,10 @@ use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use foreign_types::{ForeignType, ForeignTypeRef};
+use foreign_types::ForeignType;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContextRef, SslRef, SslSessionRef};
-use openssl::x509::{X509Ref, X509VerifyResult};
+use openssl::x509::X509VerifyResult;
 use openssl_sys as sys;
 
 use crate::options::FIRST_TIMEOUT_DEFAULT;
@@ -43,11 +43,6 @@ struct BioAddr {
     opaque: [u8; 0],
 }
 
-#[repr(C)]
-struct X509Pubkey {
-    opaque: [u8; 0],
-}
-
 type TimerCallback = unsafe extern "C" fn(*mut sys::SSL, c_uint) -> c_uint;
 
 unsafe extern "C" {
@@ -74,8 +69,6 @@ unsafe extern "C" {
     ) -> c_int;
     fn SSL_pending(ssl: *const sys::SSL) -> c_int;
     fn SSL_renegotiate(ssl: *mut sys::SSL) -> c_int;
-    fn X509_get_X509_PUBKEY(certificate: *const sys::X509) -> *const X509Pubkey;
-    fn i2d_X509_PUBKEY(key: *const X509Pubkey, out: *mut *mut u8) -> c_int;
 }
 
 /// What one call into OpenSSL came to.
@@ -318,21 +311,6 @@ pub(crate) fn certificate_rejected() -> X509VerifyResult {
 #[must_use]
 pub fn openssl_version() -> &'static str {
     openssl::version::version()
-}
-
-/// Returns the SubjectPublicKeyInfo of a certificate as it stands there (RFC 5280, 4.1.2.7). To decode
-/// the key and encode it again takes OpenSSL 3 a quarter of a millisecond, a third of a handshake.
-pub(crate) fn public_key_info(certificate: &X509Ref) -> Result<Vec<u8>, ErrorStack> {
-    // SAFETY: the certificate is valid; the key stays its own and lives as long as it does.
-    let key = unsafe { X509_get_X509_PUBKEY(certificate.as_ptr()) };
-    // SAFETY: the key is that of a valid certificate, or null; without a buffer only the length is told.
-    let length = unsafe { i2d_X509_PUBKEY(key, ptr::null_mut()) };
-    let length = usize::try_from(length).ok().filter(|length| *length > 0).ok_or_else(ErrorStack::get)?;
-    let mut bytes = vec![0; length];
-    let mut out = bytes.as_mut_ptr();
-    // SAFETY: as above, and the buffer is as long as the encoding.
-    let written = unsafe { i2d_X509_PUBKEY(key, &raw mut out) };
-    if usize::try_from(written) == Ok(length) { Ok(bytes) } else { Err(ErrorStack::get()) }
 }
 
 unsafe extern "C" fn next_timeout(ssl: *mut sys::SSL, previous_micros: c_uint) -> c_uint {

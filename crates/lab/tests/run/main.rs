@@ -5,4 +5,5 @@ mod ladder;
 mod mutants;
 mod plans;
 mod properties;
+mod record_models;
 mod support;
