@@ -3,7 +3,6 @@
 //! 300 seeds a second on two cores.
 //!
 //! `cargo bench -p peerbound-lab --bench runs` prints the rate of two workers last.
-#![expect(clippy::disallowed_methods, reason = "a benchmark asks the clock")]
 
 use std::hint::black_box;
 use std::ops::ControlFlow;

@@ -3,11 +3,17 @@
 
 use proptest::prelude::*;
 
+use peerbound_lab::scenario::{NodePlan, Switch};
+use peerbound_lab::trace::HostIndex;
+
 use crate::plans::{Plan, plan_of, plans};
-use crate::support::run_with;
+use crate::support::{node_mut, run_with};
 
 /// Seeds of plans that once failed, each with what it caught.
 const CORPUS: &str = include_str!("../seeds.txt");
+
+/// Plans among which a missing lock must be noticed: the first of them do it.
+const MUTANT_SEEDS: u64 = 20;
 
 /// Asks for that many seeds of plans, from 0, beside the corpus: for a hunt.
 const HUNT_VARIABLE: &str = "PEERBOUND_TEST_PLANS";
@@ -44,6 +50,29 @@ fn a_seed_makes_the_same_plan_each_time_and_another_another() {
 
     assert_eq!(text(1), text(1));
     assert_ne!(text(1), text(2));
+}
+
+/// The controls: the same plans, with a lock taken away from every node, must not all pass. (One that
+/// is missing at the demultiplexer breaks no invariant: the next lock holds. See `mutants`.)
+#[test]
+fn plans_notice_a_missing_mirror_of_the_replay_window() {
+    assert!(is_noticed(|node| node.replay_mirror = Switch::Off));
+}
+
+#[test]
+fn plans_notice_a_missing_gate() {
+    assert!(is_noticed(|node| node.gate = Switch::Off));
+}
+
+fn is_noticed(mutate: impl Fn(&mut NodePlan)) -> bool {
+    (0..MUTANT_SEEDS).any(|seed| {
+        let plan = plan_of(seed);
+        let mut scenario = plan.scenario();
+        for host in (0..).map(HostIndex).take(scenario.hosts.len()) {
+            mutate(node_mut(&mut scenario, host));
+        }
+        !run_with(&scenario, seed).holds
+    })
 }
 
 #[test]
