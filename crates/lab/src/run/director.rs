@@ -20,7 +20,8 @@ use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
 use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
 use crate::scenario::{
-    Action, Conditions, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger, Word,
+    Action, Conditions, Expectation, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger,
+    Word,
 };
 use crate::trace::{HostIndex, Nanos, Trace, Way};
 
@@ -45,6 +46,7 @@ pub fn play(scenario: &Scenario, options: &RunOptions, stage: &mut dyn Stage) ->
     let mut director = Director::new(scenario, options, stage);
     director.watch()?;
     director.run_steps()?;
+    director.try_sessions()?;
     let outcomes = director.outcomes();
     director.probe()?;
     director.report(outcomes)
@@ -68,6 +70,10 @@ pub(crate) struct Director<'a> {
     waits_until: Nanos,
     last_activity: Nanos,
     looked_at: Nanos,
+    /// Before this moment it is not certain that no more comes than may.
+    certain_at: Nanos,
+    /// Who asked whom over a session that is expected to carry data, and had no answer.
+    pub(crate) silent: BTreeSet<[HostIndex; 2]>,
 }
 
 impl<'a> Director<'a> {
@@ -92,6 +98,8 @@ impl<'a> Director<'a> {
             waits_until: Nanos(0),
             last_activity: Nanos(0),
             looked_at: Nanos(0),
+            certain_at: later(Nanos(0), certain_after(scenario)),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -119,7 +127,8 @@ impl<'a> Director<'a> {
         });
         let settled = later(self.last_activity, SETTLED_AFTER);
         let look_again = later(self.looked_at.max(self.last_activity), LOOK_AGAIN);
-        [by_step, self.talks.next_at(), self.talks.waits_until(), Some(settled), Some(look_again)]
+        let certain = Some(self.certain_at);
+        [by_step, self.talks.next_at(), self.talks.waits_until(), Some(settled), Some(look_again), certain]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -132,7 +141,7 @@ impl<'a> Director<'a> {
         if self.next_step < self.scenario.steps.len() || now < self.waits_until || !is_quiet {
             return false;
         }
-        if !self.talks.are_over(now) {
+        if !self.talks.are_over(now) || now < self.certain_at {
             return false;
         }
         let is_fresh = self.looked_at > self.last_activity && now < later(self.looked_at, LOOK_AGAIN);
@@ -149,6 +158,7 @@ impl<'a> Director<'a> {
             judge: &self.judge,
             talks: &self.talks,
             refusals: &self.refusals,
+            silent: &self.silent,
             has_all_routes: &|| self.stage.has_all_routes(),
         };
         facts.assess()
@@ -415,6 +425,10 @@ impl<'a> Director<'a> {
         Some(self.shelf.put_stolen(label.clone(), &theft).map_err(RunError::Seal))
     }
 
+    pub(crate) fn expectations(&self) -> &'a [Expectation] {
+        &self.scenario.expectations
+    }
+
     pub(crate) fn wants_probe(&self) -> Probe {
         self.options.probe
     }
@@ -478,6 +492,26 @@ impl<'a> Director<'a> {
             }
         }
     }
+}
+
+/// Returns after how long no more can come than a scenario allows: where a count has an upper bound, its
+/// window must have passed.
+fn certain_after(scenario: &Scenario) -> Duration {
+    let window = |expectation: &Expectation| match expectation {
+        Expectation::Wire { count, within, .. } | Expectation::Event { count, within, .. } => {
+            count.at_most.map(|_| within.until.unwrap_or(scenario.ends))
+        }
+        Expectation::Ratio { at_most, .. } => at_most.map(|_| scenario.ends),
+        Expectation::Datagram { .. }
+        | Expectation::Session { .. }
+        | Expectation::Message { .. }
+        | Expectation::Talked { .. }
+        | Expectation::Readable { .. }
+        | Expectation::Told { .. }
+        | Expectation::ReachableAll
+        | Expectation::Broken(_) => None,
+    };
+    scenario.expectations.iter().filter_map(window).max().unwrap_or_default()
 }
 
 /// What an invariant that is to be broken came to; only the judgement of the whole run knows.
