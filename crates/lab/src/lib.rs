@@ -6,11 +6,13 @@
 mod cast;
 mod demo;
 mod ip_packet;
+pub mod judge;
 mod ladder;
 mod pcapng;
 mod relay_run;
 mod report;
 mod rig;
+pub mod run;
 mod rungs;
 pub mod scenario;
 mod shrink;
