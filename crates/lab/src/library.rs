@@ -72,6 +72,13 @@ static LIBRARY: &[LibraryEntry] = entries![
     "relay-reads",
     "relay-tampers",
     "pass-through",
+    "cid-rebinding-without-ids",
+    "cid-rebinding",
+    "cid-old-record-from-elsewhere",
+    "cid-of-another-session",
+    "cid-newest-record-stolen",
+    "cid-newest-record-stolen-and-checked",
+    "cid-forwarder-and-enhanced-check",
 ];
 
 /// Lists the scenarios of the library, in the order in which they are shown.

@@ -2,4 +2,5 @@
 
 mod ladder;
 mod library;
+mod record_models;
 mod support;
