@@ -4,6 +4,7 @@ mod determinism;
 mod ending;
 mod judge;
 mod ladder;
+mod library;
 mod mutants;
 mod plans;
 mod properties;
