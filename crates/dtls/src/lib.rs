@@ -28,6 +28,7 @@ mod plaintexts;
 mod record;
 mod replay;
 mod session;
+mod signature;
 mod suite;
 mod terms;
 mod transport;
