@@ -22,6 +22,7 @@ mod node;
 mod outbound;
 mod relay;
 mod return_paths;
+mod router;
 mod strangers;
 mod verdict;
 
@@ -31,6 +32,10 @@ pub use event::{Event, FrameAction, FrameSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use node::{NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
+pub use router::{
+    CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
+    Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
+};
 pub use verdict::{Lock, Verdict};
 
 use peerbound_dtls::KeyHash;

@@ -1,0 +1,248 @@
+//! The part of a router that proves and has proved: what origins say of themselves, ours included.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use peerbound_wire::{List, Metric, ProofItem, ProofRequest, RouteSeq};
+
+use crate::router::config::{ASK_PROOFS_AFTER, OWN_INTERVAL, PROOF_AGAIN, PROOF_ATTEMPTS, PROOFS_ASKED_MAX};
+use crate::router::feasibility::Distance;
+use crate::router::origins::{Candidate, OWN_SLOT};
+use crate::router::proof::claim;
+use crate::router::{OWN_ROW, Router, RouterError};
+
+/// Rows looked at in one turn for whose proof to ask, so that a long queue is not walked again and again.
+const ASK_TURN: usize = 256;
+
+/// A proof that a neighbour was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    slot: u16,
+    pub(super) until: Instant,
+    attempts: u8,
+}
+
+impl Router {
+    /// Announces ourselves with a sequence number, signed.
+    pub(super) fn announce(&mut self, seqno: RouteSeq, now: Instant) -> Result<(), RouterError> {
+        let claim = claim(self.us, seqno);
+        let (certificate, signature) = (self.signer.certificate()?, self.signer.sign(&claim.signed_bytes())?);
+        let item = ProofItem { claim, certificate: &certificate, signature: &signature };
+        let proof = self.proofs.verify(&item).ok_or(RouterError::NotBelieved)?;
+        if self.origins.rows.is_empty() {
+            let number = self.origins.add(self.us).expect("the first row has room");
+            debug_assert_eq!(number, OWN_ROW);
+        }
+        self.origins.prove(OWN_ROW, proof);
+        let row = self.origins.row_mut(OWN_ROW);
+        (row.next, row.metric, row.seqno) = (OWN_SLOT, Metric::ZERO, seqno);
+        row.said = Distance { seqno, metric: Metric::ZERO };
+        self.announced_at = now;
+        self.counters.announced += 1;
+        self.peers.iter_mut().filter_map(|peer| peer.link.as_deref_mut()).for_each(|link| {
+            link.telling.say(OWN_ROW, now);
+        });
+        self.schedule(now);
+        Ok(())
+    }
+
+    /// Announces ourselves anew as soon as that may be.
+    pub(super) fn announce_soon(&mut self, now: Instant) {
+        let at = *self.announce_at.get_or_insert(now.max(self.announced_at + OWN_INTERVAL));
+        self.schedule(at);
+    }
+
+    pub(super) fn announce_if_due(&mut self, now: Instant) {
+        if self.announce_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.announce_at = None;
+        let next = self.origins.row(OWN_ROW).seqno.next();
+        if let Err(error) = self.announce(next, now) {
+            tracing::error!(%error, "We cannot announce ourselves anew");
+        }
+    }
+
+    /// Returns whether something that a neighbour says of an origin is yet to be proved.
+    pub(super) fn needs_proof(&self, number: u32, candidate: Candidate) -> bool {
+        let row = self.origins.row(number);
+        !candidate.metric.is_infinite() && (row.proof.is_none() || candidate.seqno.is_newer_than(row.proved))
+    }
+
+    pub(super) fn want_proof(&mut self, number: u32, now: Instant) {
+        if self.asked.contains_key(&number) {
+            return;
+        }
+        let row = self.origins.row_mut(number);
+        if !std::mem::replace(&mut row.is_wanted, true) {
+            self.wanted.push_back((number, 0));
+            let at = *self.ask_at.get_or_insert(now + ASK_PROOFS_AFTER);
+            self.schedule(at);
+        }
+    }
+
+    pub(super) fn ask_proofs_if_due(&mut self, now: Instant) {
+        self.give_up_late_proofs(now);
+        if self.ask_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.ask_at = None;
+        for _ in 0..self.wanted.len().min(ASK_TURN) {
+            let Some((number, attempts)) = self.wanted.pop_front() else { break };
+            if !std::mem::take(&mut self.origins.row_mut(number).is_wanted) {
+                continue; // the row was given up, and may have been given to another origin
+            }
+            self.ask_proof(number, attempts, now);
+        }
+    }
+
+    /// Asks one of those who claim something that is not proved: another one at each attempt.
+    fn ask_proof(&mut self, number: u32, attempts: u8, now: Instant) {
+        let claims = |slot: u16| self.needs_proof(number, self.origins.candidate(number, slot));
+        let claimants = (0..self.slots()).filter(|slot| claims(*slot)).count();
+        if claimants == 0 {
+            return;
+        }
+        if attempts >= PROOF_ATTEMPTS {
+            return self.forget_claims(number, now);
+        }
+        let has_room =
+            |slot: &u16| self.peer(*slot).link.as_ref().is_some_and(|link| link.asked < PROOFS_ASKED_MAX);
+        let from = usize::from(attempts) % claimants;
+        let around = (0..self.slots()).chain(0..self.slots()).filter(|slot| claims(*slot)).skip(from);
+        let Some(slot) = around.take(claimants).find(has_room) else {
+            self.origins.row_mut(number).is_wanted = true;
+            self.wanted.push_back((number, attempts));
+            return; // until an answer makes room
+        };
+        let row = self.origins.row(number);
+        let seqno = self.origins.candidate(number, slot).seqno;
+        // Later attempts ask for all of it: the origin may have another certificate since.
+        let has_certificate = row.proof.is_some() && attempts < 2;
+        let request = ProofRequest { origin: row.id, seqno, has_certificate };
+        let until = now + PROOF_AGAIN * (1 << attempts.min(PROOF_ATTEMPTS));
+        self.asked.insert(number, Asked { slot, until, attempts });
+        if let Some(link) = self.link_mut(slot) {
+            link.asked += 1;
+            link.proof_requests.push(request);
+        }
+    }
+
+    fn give_up_late_proofs(&mut self, now: Instant) {
+        if !self.asked.values().any(|asked| asked.until <= now) {
+            return;
+        }
+        let late: Vec<_> =
+            self.asked.iter().filter(|(_, asked)| asked.until <= now).map(|(row, _)| *row).collect();
+        for number in late {
+            let attempts = self.forget_asked(number).map_or(0, |asked| asked.attempts);
+            self.origins.row_mut(number).is_wanted = true;
+            self.wanted.push_back((number, attempts + 1));
+        }
+        self.ask_at = Some(now);
+    }
+
+    /// Forgets what nobody proves. It will be told again with all the rest, if it is true.
+    fn forget_claims(&mut self, number: u32, now: Instant) {
+        self.counters.claims_forgotten += 1;
+        for slot in 0..self.slots() {
+            if self.needs_proof(number, self.origins.candidate(number, slot)) {
+                self.origins.set_candidate(number, slot, Candidate::NONE);
+            }
+        }
+        self.select(number, None, now);
+        self.on_candidate_gone(number, now);
+    }
+
+    /// Forgets that a proof was asked for.
+    pub(super) fn forget_asked(&mut self, number: u32) -> Option<Asked> {
+        let asked = self.asked.remove(&number)?;
+        if let Some(link) = self.link_mut(asked.slot) {
+            link.asked = link.asked.saturating_sub(1);
+        }
+        Some(asked)
+    }
+
+    /// Asks others for what a neighbour that is gone was asked for.
+    pub(super) fn forget_asked_of(&mut self, slot: u16, now: Instant) {
+        let of_it: Vec<_> =
+            self.asked.iter().filter(|(_, asked)| asked.slot == slot).map(|(row, _)| *row).collect();
+        for number in of_it {
+            self.asked.remove(&number);
+            self.want_proof(number, now);
+        }
+    }
+
+    /// Hands out proofs. Whoever asks for one that we do not have hears nothing, and asks another.
+    pub(super) fn on_proof_requests(&mut self, from: u16, requests: &List<'_, ProofRequest>, now: Instant) {
+        for request in requests.iter() {
+            let Some(number) = self.origins.find(&request.origin) else { continue };
+            let row = self.origins.row(number);
+            let Some(proof) = row.proof.clone().filter(|_| !request.seqno.is_newer_than(row.proved)) else {
+                continue;
+            };
+            if let Some(link) = self.link_mut(from) {
+                link.proofs.push((proof, !request.has_certificate));
+            }
+        }
+        self.schedule(now);
+    }
+
+    pub(super) fn on_proofs(&mut self, from: u16, proofs: &List<'_, ProofItem<'_>>, now: Instant) {
+        for item in proofs.iter() {
+            match self.origins.find(&item.claim.origin) {
+                None => {}
+                Some(OWN_ROW) => self.on_own_proof(&item, now),
+                Some(number) => self.on_proof(number, from, &item, now),
+            }
+        }
+        if !self.wanted.is_empty() {
+            let at = *self.ask_at.get_or_insert(now + ASK_PROOFS_AFTER);
+            self.schedule(at);
+        }
+    }
+
+    /// Takes in a proof, if it is the one that this neighbour was asked for.
+    fn on_proof(&mut self, number: u32, from: u16, item: &ProofItem<'_>, now: Instant) {
+        if self.asked.get(&number).is_none_or(|asked| asked.slot != from) {
+            return;
+        }
+        let row = self.origins.row(number);
+        let held = row.proof.as_ref().map(|proof| Arc::clone(&proof.certificate));
+        let certificate = match &held {
+            Some(held) if item.certificate.is_empty() => held,
+            _ => item.certificate,
+        };
+        let is_news = row.proof.is_none() || item.claim.seqno.is_newer_than(row.proved);
+        let whole = ProofItem { certificate, ..*item };
+        let Some(proof) = Some(whole).filter(|_| is_news).and_then(|whole| self.proofs.verify(&whole)) else {
+            // Its place stays taken until the answer is late.
+            self.counters.proofs_refused += 1;
+            return;
+        };
+        self.counters.proofs_accepted += 1;
+        self.forget_asked(number);
+        self.origins.prove(number, proof);
+        let is_behind =
+            (0..self.slots()).any(|slot| self.needs_proof(number, self.origins.candidate(number, slot)));
+        if is_behind {
+            self.want_proof(number, now);
+        }
+        self.select(number, None, now);
+    }
+
+    /// Learns from our own signature how far we were before we restarted, and goes on from there.
+    fn on_own_proof(&mut self, item: &ProofItem<'_>, now: Instant) {
+        let own = self.origins.row(OWN_ROW).seqno;
+        if !item.claim.seqno.is_newer_than(own) {
+            return;
+        }
+        if self.proofs.verify(item).is_none() {
+            self.counters.proofs_refused += 1;
+            return;
+        }
+        if let Err(error) = self.announce(item.claim.seqno.next(), now) {
+            tracing::error!(%error, "We cannot announce ourselves anew");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The part of a router that chooses: the shortest way among those that are feasible and proved.
+
+use std::time::Instant;
+
+use peerbound_wire::{Metric, Path};
+
+use crate::router::config::COALESCE;
+use crate::router::feasibility::Distance;
+use crate::router::origins::{NO_SLOT, OWN_SLOT};
+use crate::router::{RouteChange, Router};
+
+/// The best of the ways of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Choice {
+    slot: u16,
+    total: Metric,
+    distance: Distance,
+}
+
+/// What the neighbours offer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offers {
+    feasible: Option<Choice>,
+    infeasible: Option<Choice>,
+}
+
+impl Router {
+    /// Chooses anew among the ways to one origin. `heard` is what the last update said, and whose it was.
+    pub(super) fn select(&mut self, number: u32, heard: Option<(u16, Path<'_>)>, now: Instant) {
+        let row = self.origins.row(number);
+        if row.next == OWN_SLOT {
+            return;
+        }
+        let before = (row.next, row.metric, row.seqno);
+        let Offers { feasible, infeasible } = self.offers(number);
+        self.feed_or_starve(
+            number,
+            feasible.map(|choice| choice.total),
+            infeasible.map(|choice| choice.total),
+            now,
+        );
+        let after = feasible.map_or((NO_SLOT, Metric::INFINITE, row_seqno(before)), |choice| {
+            (choice.slot, choice.total, choice.distance.seqno)
+        });
+        if let Some(choice) = feasible {
+            self.take(number, choice, heard);
+        } else {
+            let row = self.origins.row_mut(number);
+            (row.next, row.metric) = (NO_SLOT, Metric::INFINITE);
+            row.forget_path();
+        }
+        if before != after {
+            self.on_changed(number, before.0, (before.1, before.2) != (after.1, after.2), now);
+        }
+    }
+
+    fn offers(&self, number: u32) -> Offers {
+        let mut offers = Offers::default();
+        let row = self.origins.row(number);
+        if row.proof.is_none() {
+            return offers;
+        }
+        // Among equals the one in use stays, and else the smallest id wins.
+        let rank = |choice: &Choice| (choice.total, choice.slot != row.next, choice.slot);
+        for (slot, candidate) in (0_u16..).zip(self.origins.candidates(number)) {
+            if candidate.metric.is_infinite() {
+                continue;
+            }
+            let total = candidate.metric.over(self.peer(slot).cost);
+            if total.is_infinite() {
+                continue;
+            }
+            let distance = candidate.proved_up_to(row.proved);
+            let choice = Choice { slot, total, distance };
+            let best = match distance.is_feasible(row.said, self.feasibility) {
+                true => &mut offers.feasible,
+                false => &mut offers.infeasible,
+            };
+            if best.as_ref().is_none_or(|best| rank(&choice) < rank(best)) {
+                *best = Some(choice);
+            }
+        }
+        offers
+    }
+
+    fn take(&mut self, number: u32, choice: Choice, heard: Option<(u16, Path<'_>)>) {
+        let Choice { slot, total, distance } = choice;
+        let next = self.peer(slot).short;
+        let row = self.origins.row_mut(number);
+        match heard {
+            Some((teller, path)) if teller == slot => row.set_path(next, path),
+            // Paths of ways that were not chosen are not kept.
+            _ if slot != row.next => row.forget_path(),
+            _ => {}
+        }
+        (row.next, row.metric, row.seqno) = (slot, total, distance.seqno);
+        // RFC 8966, 3.7.3 notes what is said when it is said; noting it when it is chosen is stricter.
+        let said = Distance { seqno: distance.seqno, metric: total };
+        if said.is_better_than(row.said) {
+            row.said = said;
+        }
+    }
+
+    /// Tells those for whom something has changed: all, or where only the next hop did, the two that may
+    /// not hear of the way by themselves.
+    fn on_changed(&mut self, number: u32, was_next: u16, is_other_way: bool, now: Instant) {
+        let row = self.origins.row(number);
+        let (next, metric, seqno) = (row.next, row.metric, row.seqno);
+        if let Some(changes) = &mut self.changes {
+            let destination = row.id;
+            let next_hop = self.peers.get(usize::from(next)).map(|peer| peer.id);
+            changes.push_back(RouteChange { destination, next_hop, metric, seqno });
+        }
+        // What is lost, and what others have asked for, does not wait for company.
+        let is_urgent = next == NO_SLOT || self.is_asked_for(number, now);
+        let at = if is_urgent { now } else { now + COALESCE };
+        for (slot, peer) in (0_u16..).zip(&mut self.peers) {
+            if let Some(link) = &mut peer.link
+                && (is_other_way || slot == was_next || slot == next)
+            {
+                link.telling.say(number, at);
+            }
+        }
+        self.schedule(at);
+    }
+}
+
+fn row_seqno<A, B, C>(row: (A, B, C)) -> C {
+    row.2
+}

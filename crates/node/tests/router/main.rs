@@ -1,0 +1,4 @@
+//! Routers alone, without sessions: one module per hazard.
+
+mod loops;
+mod mesh;
