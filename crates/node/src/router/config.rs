@@ -30,10 +30,12 @@ pub(crate) const SYNC_AGAIN_MAX: Duration = Duration::from_secs(8);
 
 /// How long requests for proofs wait for others.
 pub(crate) const ASK_PROOFS_AFTER: Duration = Duration::from_millis(5);
-/// How long a request for a proof may go without an answer; doubled with every attempt.
+/// How long a request for a proof may go without an answer, at first and at last.
 pub(crate) const PROOF_AGAIN: Duration = Duration::from_millis(300);
-/// Attempts to get a proof before the claim is forgotten: 19 s, all together.
-pub(crate) const PROOF_ATTEMPTS: u8 = 6;
+pub(crate) const PROOF_AGAIN_MAX: Duration = Duration::from_millis(2400);
+/// Attempts to get a proof before the claim is forgotten: 24 s, all together. Where a sixth of all messages
+/// is lost, as many requests or answers in a row are lost once in a million times.
+pub(crate) const PROOF_ATTEMPTS: u8 = 12;
 /// Proofs that one neighbour may be asked for at a time: 64 x 700 bytes = 45 kB. One whose proofs are
 /// false keeps its places taken, so it costs at most 64 verifications in 300 ms, or 3 % of a core.
 pub(crate) const PROOFS_ASKED_MAX: usize = 64;

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use peerbound_wire::{List, Metric, ProofItem, ProofRequest, RouteSeq};
 
-use crate::router::config::{ASK_PROOFS_AFTER, OWN_INTERVAL, PROOF_AGAIN, PROOF_ATTEMPTS, PROOFS_ASKED_MAX};
+use crate::router::config::{
+    ASK_PROOFS_AFTER, OWN_INTERVAL, PROOF_AGAIN, PROOF_AGAIN_MAX, PROOF_ATTEMPTS, PROOFS_ASKED_MAX,
+};
 use crate::router::feasibility::Distance;
 use crate::router::origins::{Candidate, OWN_SLOT};
 use crate::router::proof::claim;
@@ -120,7 +122,7 @@ impl Router {
         // Later attempts ask for all of it: the origin may have another certificate since.
         let has_certificate = row.proof.is_some() && attempts < 2;
         let request = ProofRequest { origin: row.id, seqno, has_certificate };
-        let until = now + PROOF_AGAIN * (1 << attempts.min(PROOF_ATTEMPTS));
+        let until = now + (PROOF_AGAIN * (1 << attempts.min(PROOF_ATTEMPTS))).min(PROOF_AGAIN_MAX);
         self.asked.insert(number, Asked { slot, until, attempts });
         if let Some(link) = self.link_mut(slot) {
             link.asked += 1;

@@ -52,7 +52,7 @@ proptest! {
     fn there_is_never_a_loop_and_in_the_end_every_way_is_the_shortest(
         nodes in 2_usize..9,
         degree in 2_usize..5,
-        loss in 0_u32..300,
+        loss in 0_u32..150,
         jitter in 0_u64..80,
         seed: u64,
         blows in blows(),
