@@ -87,10 +87,12 @@ impl Router {
         };
         let candidate = Candidate { seqno: update.seqno, metric: update.metric };
         self.origins.set_candidate(number, slot, candidate);
-        if self.needs_proof(number, candidate) {
+        self.select(number, Some((slot, update.path)), now);
+        // A newer sequence number alone changes nothing until somebody needs it: a mesh in which an origin
+        // announces itself anew for one node does not fetch its signature a thousand times.
+        if self.is_unproved(number, candidate) && self.is_needed_anew(number, now) {
             self.want_proof(number, now);
         }
-        self.select(number, Some((slot, update.path)), now);
         if candidate.metric.is_infinite() {
             self.on_candidate_gone(number, now);
         }

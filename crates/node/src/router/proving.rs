@@ -66,7 +66,7 @@ impl Router {
     }
 
     /// Returns whether something that a neighbour says of an origin is yet to be proved.
-    pub(super) fn needs_proof(&self, number: u32, candidate: Candidate) -> bool {
+    pub(super) fn is_unproved(&self, number: u32, candidate: Candidate) -> bool {
         let row = self.origins.row(number);
         !candidate.metric.is_infinite() && (row.proof.is_none() || candidate.seqno.is_newer_than(row.proved))
     }
@@ -100,7 +100,7 @@ impl Router {
 
     /// Asks one of those who claim something that is not proved: another one at each attempt.
     fn ask_proof(&mut self, number: u32, attempts: u8, now: Instant) {
-        let claims = |slot: u16| self.needs_proof(number, self.origins.candidate(number, slot));
+        let claims = |slot: u16| self.is_unproved(number, self.origins.candidate(number, slot));
         let claimants = (0..self.slots()).filter(|slot| claims(*slot)).count();
         if claimants == 0 {
             return;
@@ -148,7 +148,7 @@ impl Router {
     fn forget_claims(&mut self, number: u32, now: Instant) {
         self.counters.claims_forgotten += 1;
         for slot in 0..self.slots() {
-            if self.needs_proof(number, self.origins.candidate(number, slot)) {
+            if self.is_unproved(number, self.origins.candidate(number, slot)) {
                 self.origins.set_candidate(number, slot, Candidate::NONE);
             }
         }
@@ -226,8 +226,8 @@ impl Router {
         self.forget_asked(number);
         self.origins.prove(number, proof);
         let is_behind =
-            (0..self.slots()).any(|slot| self.needs_proof(number, self.origins.candidate(number, slot)));
-        if is_behind {
+            (0..self.slots()).any(|slot| self.is_unproved(number, self.origins.candidate(number, slot)));
+        if is_behind && self.is_needed_anew(number, now) {
             self.want_proof(number, now);
         }
         self.select(number, None, now);

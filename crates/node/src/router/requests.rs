@@ -8,7 +8,7 @@ use peerbound_wire::{Metric, ProofRequest, RouteSeq, SeqRequest};
 use crate::router::config::{
     SEQ_AGAIN, SEQ_AGAIN_MAX, SEQ_FOR_SHORTER_AFTER, SEQ_HOP_LIMIT, SEQ_PASSED_ON_FOR,
 };
-use crate::router::origins::{NO_SLOT, OWN_SLOT};
+use crate::router::origins::{Candidate, NO_SLOT, OWN_SLOT};
 use crate::router::{OWN_ROW, Router};
 
 /// A row for which a newer sequence number is asked.
@@ -55,7 +55,12 @@ impl Router {
         let due: Vec<_> =
             self.starving.iter().filter(|(_, starving)| starving.at <= now).map(|(row, _)| *row).collect();
         for number in due {
-            self.ask_sequence_number(number);
+            let wanted = self.origins.row(number).said.seqno.next();
+            if self.is_claimed(number, wanted) {
+                self.want_proof(number, now);
+            } else {
+                self.ask_sequence_number(number);
+            }
             if let Some(starving) = self.starving.get_mut(&number) {
                 starving.at = now + starving.wait;
                 starving.wait = (starving.wait * 2).min(SEQ_AGAIN_MAX);
@@ -94,7 +99,12 @@ impl Router {
             }
             return;
         }
-        if hop_limit <= 1 || !self.is_first_request(request, now) {
+        let is_first = self.is_first_request(request, now);
+        if self.is_claimed(number, seqno) {
+            // Somebody has said that it is there, and was not asked for the proof until it was needed.
+            return self.want_proof(number, now);
+        }
+        if hop_limit <= 1 || !is_first {
             return;
         }
         let onward = SeqRequest { hop_limit: hop_limit - 1, ..request };
@@ -131,6 +141,21 @@ impl Router {
             link.telling.say(OWN_ROW, now);
             self.schedule(now);
         }
+    }
+
+    /// Returns whether a neighbour has a way that is new enough, if what it says can be proved.
+    fn is_claimed(&self, number: u32, seqno: RouteSeq) -> bool {
+        let is_new = |candidate: &Candidate| {
+            !seqno.is_newer_than(candidate.seqno) && self.is_unproved(number, *candidate)
+        };
+        self.origins.candidates(number).iter().any(is_new)
+    }
+
+    /// Returns whether a newer sequence number of this origin is of use to us or to others.
+    pub(super) fn is_needed_anew(&self, number: u32, now: Instant) -> bool {
+        self.starving.contains_key(&number)
+            || !self.origins.row(number).is_reachable()
+            || self.is_asked_for(number, now)
     }
 
     fn is_first_request(&mut self, request: SeqRequest, now: Instant) -> bool {

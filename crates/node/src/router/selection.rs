@@ -50,7 +50,8 @@ impl Router {
             row.forget_path();
         }
         if before != after {
-            self.on_changed(number, before.0, (before.1, before.2) != (after.1, after.2), now);
+            let concerns_all = before.1 != after.1 || (before.2 != after.2 && self.is_asked_for(number, now));
+            self.on_changed(number, before.0, concerns_all, now);
         }
     }
 
@@ -101,9 +102,10 @@ impl Router {
         }
     }
 
-    /// Tells those for whom something has changed: all, or where only the next hop did, the two that may
-    /// not hear of the way by themselves.
-    fn on_changed(&mut self, number: u32, was_next: u16, is_other_way: bool, now: Instant) {
+    /// Tells those for whom something has changed: all when the metric did, or when somebody has asked for
+    /// the sequence number; and when only the next hop did, the two that do not hear of the way because it
+    /// leads, or led, by them.
+    fn on_changed(&mut self, number: u32, was_next: u16, concerns_all: bool, now: Instant) {
         let row = self.origins.row(number);
         let (next, metric, seqno) = (row.next, row.metric, row.seqno);
         if let Some(changes) = &mut self.changes {
@@ -116,7 +118,7 @@ impl Router {
         let at = if is_urgent { now } else { now + COALESCE };
         for (slot, peer) in (0_u16..).zip(&mut self.peers) {
             if let Some(link) = &mut peer.link
-                && (is_other_way || slot == was_next || slot == next)
+                && (concerns_all || slot == was_next || slot == next)
             {
                 link.telling.say(number, at);
             }

@@ -1,6 +1,7 @@
 //! Routers without sessions: messages are lost, delayed and overtaken, links come and go, and each end
 //! hears of that in its own time. Chance comes from a seed.
 #![expect(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+#![allow(dead_code, reason = "tests and benchmark use different parts")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use peerbound_dtls::ErrorStack;
 use peerbound_node::{Feasibility, ProofBook, Router, RouterConfig, Signer, Trust};
-use peerbound_wire::{NodeId, RoutingMessage};
+use peerbound_wire::{Claim, List, NodeId, ProofItem, ProofsPacker, RouteSeq, RoutingMessage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -45,6 +46,28 @@ impl Trust for Nursery {
         let id = certificate.first_chunk::<16>().filter(|_| certificate.len() == CERTIFICATE_BYTES)?;
         (toy_signature(id, message) == signature).then_some(NodeId::new(*id))
     }
+}
+
+/// The proofs of these origins, as messages, in order.
+pub(crate) fn proofs_of(origins: impl Iterator<Item = NodeId>, bytes_max: usize) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    let mut packer = ProofsPacker::new(bytes_max);
+    for origin in origins {
+        let claim = Claim { origin, seqno: RouteSeq(0), prefixes: List::decode(&[]).unwrap() };
+        let certificate = Toy(origin).certificate().unwrap();
+        let signature = Toy(origin).sign(&claim.signed_bytes()).unwrap();
+        let item = ProofItem { claim, certificate: &certificate, signature: &signature };
+        if !packer.push(&item) {
+            messages.push(std::mem::replace(&mut packer, ProofsPacker::new(bytes_max)).finish());
+            assert!(packer.push(&item));
+        }
+    }
+    messages.push(packer.finish());
+    messages
+}
+
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 #[derive(Debug, Clone)]
@@ -125,6 +148,7 @@ pub(crate) struct Mesh {
     /// Whether to look for loops after every message.
     pub(crate) watches: bool,
     pub(crate) loops_seen: Vec<String>,
+    indices: BTreeMap<NodeId, usize>,
     start: Instant,
     now: Duration,
     chance: ChaCha8Rng,
@@ -135,6 +159,7 @@ pub(crate) struct Mesh {
     /// Links that are there, with a number that differs at each coming, and the ends that know of it.
     up: BTreeMap<(usize, usize), (u32, BTreeSet<usize>)>,
     links_made: u32,
+    late: std::cell::Cell<usize>,
 }
 
 impl Mesh {
@@ -164,6 +189,8 @@ impl Mesh {
             timer_of: vec![None; plan.nodes],
             up: BTreeMap::new(),
             links_made: 0,
+            late: std::cell::Cell::new(0),
+            indices: ids.iter().copied().zip(0..).collect(),
             ids,
             plan,
         };
@@ -340,7 +367,7 @@ impl Mesh {
     }
 
     fn ids_index(&self, id: NodeId) -> usize {
-        self.ids.iter().position(|other| *other == id).unwrap()
+        self.indices[&id]
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -424,5 +451,32 @@ impl Mesh {
 
     pub(crate) fn is_complete(&self) -> bool {
         self.routers.iter().all(|router| router.reachable() + 1 == self.plan.nodes)
+    }
+
+    /// The same, and cheap to ask after every step of a large mesh: mostly a late router says no.
+    pub(crate) fn is_complete_at_last(&self) -> bool {
+        let late = self.late.get();
+        if self.routers[late].reachable() + 1 < self.plan.nodes {
+            return false;
+        }
+        let other = self.routers.iter().position(|router| router.reachable() + 1 < self.plan.nodes);
+        self.late.set(other.unwrap_or(0));
+        other.is_none()
+    }
+
+    pub(crate) fn degree(&self, index: usize) -> usize {
+        self.neighbours(index).count()
+    }
+
+    /// Cuts all links of a node at once.
+    pub(crate) fn kill(&mut self, index: usize) {
+        let peers: Vec<_> = self.neighbours(index).map(|(peer, _)| peer).collect();
+        peers.into_iter().for_each(|peer| self.cut(index, peer));
+    }
+
+    /// Says what is not as it should be on the ways to some of the nodes.
+    pub(crate) fn faults_among(&self, some: usize) -> Vec<String> {
+        let step = (self.plan.nodes / some).max(1);
+        (0..self.plan.nodes).step_by(step).flat_map(|to| self.faults_to(to)).collect()
     }
 }
