@@ -60,6 +60,8 @@ pub struct Router {
     wanted: VecDeque<(u32, u8)>,
     ask_at: Option<Instant>,
     asked: BTreeMap<u32, Asked>,
+    /// When the first of them is late, or earlier.
+    late_at: Option<Instant>,
     /// Rows that need a newer sequence number.
     starving: BTreeMap<u32, Starving>,
     /// When the first of them is due, or earlier.
@@ -165,6 +167,7 @@ impl Router {
             wanted: VecDeque::new(),
             ask_at: None,
             asked: BTreeMap::new(),
+            late_at: None,
             starving: BTreeMap::new(),
             starving_at: None,
             passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX),
@@ -276,10 +279,9 @@ impl Router {
             self.speak_if_due(slot, now);
         }
         let peers = self.peers.iter().filter_map(|peer| peer.link.as_ref()?.poll_timeout());
-        let asked = self.asked.values().map(|asked| asked.until);
         let leaving = self.leaving.front().map(|(at, _)| *at);
-        let ours = [self.announce_at, self.ask_at, self.starving_at, leaving];
-        self.due = peers.chain(asked).chain(ours.into_iter().flatten()).min();
+        let ours = [self.announce_at, self.ask_at, self.late_at, self.starving_at, leaving];
+        self.due = peers.chain(ours.into_iter().flatten()).min();
     }
 
     /// Sees to it that everything due at `at` happens then.

@@ -15,6 +15,9 @@ pub const LINK_COST_DEFAULT: u16 = 100;
 /// How long an ordinary change waits for others, so that a burst leaves in full datagrams.
 pub(crate) const COALESCE: Duration = Duration::from_millis(40);
 
+/// How long what somebody waits for waits for others: the answers to what one message asked.
+pub(crate) const COALESCE_BRIEFLY: Duration = Duration::from_millis(5);
+
 /// How long an acknowledgement waits for others; well below [`RESEND_AFTER`].
 pub(crate) const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(20);
 
@@ -28,8 +31,6 @@ pub(crate) const RESEND_AFTER_MAX: Duration = Duration::from_secs(4);
 pub(crate) const SYNC_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) const SYNC_AGAIN_MAX: Duration = Duration::from_secs(8);
 
-/// How long requests for proofs wait for others.
-pub(crate) const ASK_PROOFS_AFTER: Duration = Duration::from_millis(5);
 /// How long a request for a proof may go without an answer, at first and at last.
 pub(crate) const PROOF_AGAIN: Duration = Duration::from_millis(300);
 pub(crate) const PROOF_AGAIN_MAX: Duration = Duration::from_millis(2400);

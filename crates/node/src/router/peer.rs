@@ -25,8 +25,10 @@ pub(crate) struct Peer {
 pub(crate) struct PeerLink {
     pub(crate) hearing: Hearing,
     pub(crate) telling: Telling,
-    /// What leaves with the next messages, which is at once.
     pub(crate) seq_requests: Vec<SeqRequest>,
+    /// When these leave.
+    pub(crate) pass_on_at: Option<Instant>,
+    /// What leaves at once.
     pub(crate) proof_requests: Vec<ProofRequest>,
     pub(crate) proofs: Vec<(Arc<Proof>, bool)>,
     /// Proofs that it was asked for and did not send yet.
@@ -104,6 +106,7 @@ impl PeerLink {
                 full_at: now + FULL_UPDATE_INTERVAL,
             },
             seq_requests: Vec::new(),
+            pass_on_at: None,
             proof_requests: Vec::new(),
             proofs: Vec::new(),
             asked: 0,
@@ -112,10 +115,15 @@ impl PeerLink {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let Self { hearing, telling, .. } = self;
-        [hearing.sync_at, hearing.acknowledge_at, telling.flush_at, telling.resend_at(), telling.full_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let hearing = [hearing.sync_at, hearing.acknowledge_at];
+        let telling = [telling.flush_at, telling.resend_at(), telling.full_at(), self.pass_on_at];
+        hearing.into_iter().chain(telling).flatten().min()
+    }
+
+    /// Asks it for a sequence number, by `at` at the latest.
+    pub(crate) fn pass_on(&mut self, request: SeqRequest, at: Instant) {
+        self.seq_requests.push(request);
+        self.pass_on_at = Some(self.pass_on_at.map_or(at, |already| already.min(at)));
     }
 }
 

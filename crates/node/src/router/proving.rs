@@ -6,7 +6,7 @@ use std::time::Instant;
 use peerbound_wire::{List, Metric, ProofItem, ProofRequest, RouteSeq};
 
 use crate::router::config::{
-    ASK_PROOFS_AFTER, OWN_INTERVAL, PROOF_AGAIN, PROOF_AGAIN_MAX, PROOF_ATTEMPTS, PROOFS_ASKED_MAX,
+    COALESCE_BRIEFLY, OWN_INTERVAL, PROOF_AGAIN, PROOF_AGAIN_MAX, PROOF_ATTEMPTS, PROOFS_ASKED_MAX,
 };
 use crate::router::feasibility::Distance;
 use crate::router::origins::{Candidate, OWN_SLOT};
@@ -78,7 +78,7 @@ impl Router {
         let row = self.origins.row_mut(number);
         if !std::mem::replace(&mut row.is_wanted, true) {
             self.wanted.push_back((number, 0));
-            let at = *self.ask_at.get_or_insert(now + ASK_PROOFS_AFTER);
+            let at = *self.ask_at.get_or_insert(now + COALESCE_BRIEFLY);
             self.schedule(at);
         }
     }
@@ -124,6 +124,7 @@ impl Router {
         let request = ProofRequest { origin: row.id, seqno, has_certificate };
         let until = now + (PROOF_AGAIN * (1 << attempts.min(PROOF_ATTEMPTS))).min(PROOF_AGAIN_MAX);
         self.asked.insert(number, Asked { slot, until, attempts });
+        self.late_at = Some(self.late_at.map_or(until, |at| at.min(until)));
         if let Some(link) = self.link_mut(slot) {
             link.asked += 1;
             link.proof_requests.push(request);
@@ -131,7 +132,7 @@ impl Router {
     }
 
     fn give_up_late_proofs(&mut self, now: Instant) {
-        if !self.asked.values().any(|asked| asked.until <= now) {
+        if self.late_at.is_none_or(|at| at > now) {
             return;
         }
         let late: Vec<_> =
@@ -140,8 +141,9 @@ impl Router {
             let attempts = self.forget_asked(number).map_or(0, |asked| asked.attempts);
             self.origins.row_mut(number).is_wanted = true;
             self.wanted.push_back((number, attempts + 1));
+            self.ask_at = Some(now);
         }
-        self.ask_at = Some(now);
+        self.late_at = self.asked.values().map(|asked| asked.until).min();
     }
 
     /// Forgets what nobody proves. It will be told again with all the rest, if it is true.
@@ -199,7 +201,7 @@ impl Router {
             }
         }
         if !self.wanted.is_empty() {
-            let at = *self.ask_at.get_or_insert(now + ASK_PROOFS_AFTER);
+            let at = *self.ask_at.get_or_insert(now + COALESCE_BRIEFLY);
             self.schedule(at);
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use peerbound_wire::{Metric, ProofRequest, RouteSeq, SeqRequest};
 
 use crate::router::config::{
-    SEQ_AGAIN, SEQ_AGAIN_MAX, SEQ_FOR_SHORTER_AFTER, SEQ_HOP_LIMIT, SEQ_PASSED_ON_FOR,
+    COALESCE_BRIEFLY, SEQ_AGAIN, SEQ_AGAIN_MAX, SEQ_FOR_SHORTER_AFTER, SEQ_HOP_LIMIT, SEQ_PASSED_ON_FOR,
 };
 use crate::router::origins::{Candidate, NO_SLOT, OWN_SLOT};
 use crate::router::{OWN_ROW, Router};
@@ -37,7 +37,7 @@ impl Router {
             return;
         }
         let has_way = feasible.is_some();
-        let at = if has_way { now + SEQ_FOR_SHORTER_AFTER } else { now };
+        let at = now + if has_way { SEQ_FOR_SHORTER_AFTER } else { COALESCE_BRIEFLY };
         let starving = self.starving.entry(number).or_insert(Starving { at, wait: SEQ_AGAIN, has_way });
         if starving.has_way && !has_way {
             *starving = Starving { at, wait: SEQ_AGAIN, has_way };
@@ -59,7 +59,7 @@ impl Router {
             if self.is_claimed(number, wanted) {
                 self.want_proof(number, now);
             } else {
-                self.ask_sequence_number(number);
+                self.ask_sequence_number(number, now);
             }
             if let Some(starving) = self.starving.get_mut(&number) {
                 starving.at = now + starving.wait;
@@ -71,14 +71,14 @@ impl Router {
 
     /// Asks everybody who has a way that is not feasible: whoever is nearest to the origin may have lost
     /// his own in this moment.
-    fn ask_sequence_number(&mut self, number: u32) {
+    fn ask_sequence_number(&mut self, number: u32, now: Instant) {
         let row = self.origins.row(number);
         let request = SeqRequest { origin: row.id, seqno: row.said.seqno.next(), hop_limit: SEQ_HOP_LIMIT };
         let next = row.next;
         for (slot, peer) in (0_u16..).zip(&mut self.peers) {
             let has_way = !self.origins.candidate(number, slot).metric.is_infinite();
             if let Some(link) = peer.link.as_deref_mut().filter(|_| has_way && slot != next) {
-                link.seq_requests.push(request);
+                link.pass_on(request, now);
             }
         }
     }
@@ -94,8 +94,8 @@ impl Router {
         if row.next < OWN_SLOT && row.next != from && !seqno.is_newer_than(row.seqno) {
             // It knows, or will in a moment; once more does no harm.
             if let Some(link) = self.link_mut(from) {
-                link.telling.say(number, now);
-                self.schedule(now);
+                link.telling.say(number, now + COALESCE_BRIEFLY);
+                self.schedule(now + COALESCE_BRIEFLY);
             }
             return;
         }
@@ -107,21 +107,22 @@ impl Router {
         if hop_limit <= 1 || !is_first {
             return;
         }
+        let at = now + COALESCE_BRIEFLY;
         let onward = SeqRequest { hop_limit: hop_limit - 1, ..request };
         let next = self.origins.row(number).next;
         if let Some(slot) = Some(next).filter(|next| *next != from && *next != NO_SLOT) {
             if let Some(link) = self.link_mut(slot) {
-                link.seq_requests.push(onward);
+                link.pass_on(onward, at);
             }
         } else {
             for (slot, peer) in (0_u16..).zip(&mut self.peers) {
                 let has_way = !self.origins.candidate(number, slot).metric.is_infinite();
                 if let Some(link) = peer.link.as_deref_mut().filter(|_| has_way && slot != from) {
-                    link.seq_requests.push(onward);
+                    link.pass_on(onward, at);
                 }
             }
         }
-        self.schedule(now);
+        self.schedule(at);
     }
 
     /// Somebody needs us to announce ourselves anew. One step is granted. More than one says that we have

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use peerbound_wire::{Metric, Path};
 
-use crate::router::config::COALESCE;
+use crate::router::config::{COALESCE, COALESCE_BRIEFLY};
 use crate::router::feasibility::Distance;
 use crate::router::origins::{NO_SLOT, OWN_SLOT};
 use crate::router::{RouteChange, Router};
@@ -113,9 +113,12 @@ impl Router {
             let next_hop = self.peers.get(usize::from(next)).map(|peer| peer.id);
             changes.push_back(RouteChange { destination, next_hop, metric, seqno });
         }
-        // What is lost, and what others have asked for, does not wait for company.
-        let is_urgent = next == NO_SLOT || self.is_asked_for(number, now);
-        let at = if is_urgent { now } else { now + COALESCE };
+        // What is lost does not wait for company.
+        let at = match next {
+            NO_SLOT => now,
+            _ if self.is_asked_for(number, now) => now + COALESCE_BRIEFLY,
+            _ => now + COALESCE,
+        };
         for (slot, peer) in (0_u16..).zip(&mut self.peers) {
             if let Some(link) = &mut peer.link
                 && (concerns_all || slot == was_next || slot == next)

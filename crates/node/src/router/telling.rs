@@ -54,7 +54,11 @@ impl Router {
         if is_due(link.hearing.sync_at) {
             self.say_sync(slot, now);
         }
-        self.say_requests(slot);
+        let Some(link) = self.link_mut(slot) else { return };
+        if is_due(link.pass_on_at) {
+            self.say_seq_requests(slot);
+        }
+        self.say_about_proofs(slot);
         let Some(link) = self.link_mut(slot) else { return };
         if is_due(link.telling.flush_at) {
             self.say_updates(slot, now);
@@ -113,13 +117,11 @@ impl Router {
         }
     }
 
-    /// Says what waits for nothing: requests, and the proofs that were asked for.
-    fn say_requests(&mut self, slot: u16) {
+    fn say_seq_requests(&mut self, slot: u16) {
         let bytes_max = self.message_bytes_max;
         let Some(link) = self.link_mut(slot) else { return };
+        link.pass_on_at = None;
         let seq_requests = std::mem::take(&mut link.seq_requests);
-        let proof_requests = std::mem::take(&mut link.proof_requests);
-        let proofs = std::mem::take(&mut link.proofs);
         self.counters.seq_requests_sent += seq_requests.len() as u64;
         let mut rest = &seq_requests[..];
         while !rest.is_empty() {
@@ -128,6 +130,14 @@ impl Router {
             rest = &rest[fitting.max(1)..];
             self.send(slot, packer.finish());
         }
+    }
+
+    /// Says what waits for nothing: requests for proofs, and the proofs that were asked for.
+    fn say_about_proofs(&mut self, slot: u16) {
+        let bytes_max = self.message_bytes_max;
+        let Some(link) = self.link_mut(slot) else { return };
+        let proof_requests = std::mem::take(&mut link.proof_requests);
+        let proofs = std::mem::take(&mut link.proofs);
         let mut rest = &proof_requests[..];
         while !rest.is_empty() {
             let mut packer = ProofRequestsPacker::new(bytes_max);
