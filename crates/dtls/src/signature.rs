@@ -52,12 +52,9 @@ impl Context {
             return Ok(None);
         }
         let chain = Stack::new()?;
-        let is_trusted = X509StoreContext::new()?.init(
-            self.ssl().cert_store(),
-            &certificate,
-            &chain,
-            |store| store.verify_cert(),
-        )?;
+        let is_trusted =
+            X509StoreContext::new()?
+                .init(self.ssl().cert_store(), &certificate, &chain, |store| store.verify_cert())?;
         let key = certificate.public_key()?;
         if !is_trusted || !verifier(&key)?.verify_oneshot(signature, message)? {
             return Ok(None);

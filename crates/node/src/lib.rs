@@ -1,4 +1,4 @@
-//! The core of a node, without I/O: one link session per neighbour, static routes, hop-by-hop
+//! The core of a node, without I/O: one link session per neighbour, routes set and learned, hop-by-hop
 //! relaying, and a reason for everything that is dropped.
 //!
 //! Pure but for the DTLS underneath: time and chance are arguments. Datagrams, commands and time go
@@ -26,7 +26,7 @@ mod router;
 mod strangers;
 mod verdict;
 
-pub use config::{Demux, NeighbourConfig, NodeConfig, StaticRoute};
+pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
 pub use event::{Event, FrameAction, FrameSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
