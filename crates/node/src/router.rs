@@ -66,6 +66,12 @@ pub struct Router {
     starving: BTreeMap<u32, Starving>,
     /// When the first of them is due, or earlier.
     starving_at: Option<Instant>,
+    /// Whose path is kept for a row that is not proved yet.
+    first_tellers: BTreeMap<u32, u16>,
+    /// Rows whose path is to be asked for, and when, with the attempts made.
+    pathless: BTreeMap<u32, (Instant, u8)>,
+    /// When the first of them is due, or earlier.
+    pathless_at: Option<Instant>,
     /// The newest sequence number for which a request was passed on, by origin.
     passed_on: FifoMap<NodeId, (RouteSeq, Instant)>,
     announced_at: Instant,
@@ -170,6 +176,9 @@ impl Router {
             late_at: None,
             starving: BTreeMap::new(),
             starving_at: None,
+            first_tellers: BTreeMap::new(),
+            pathless: BTreeMap::new(),
+            pathless_at: None,
             passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX),
             announced_at: now,
             announce_at: None,
@@ -274,13 +283,14 @@ impl Router {
         self.announce_if_due(now);
         self.ask_proofs_if_due(now);
         self.ask_sequence_numbers_if_due(now);
+        self.ask_paths_if_due(now);
         self.give_up_rows(now);
         for slot in 0..self.slots() {
             self.speak_if_due(slot, now);
         }
         let peers = self.peers.iter().filter_map(|peer| peer.link.as_ref()?.poll_timeout());
         let leaving = self.leaving.front().map(|(at, _)| *at);
-        let ours = [self.announce_at, self.ask_at, self.late_at, self.starving_at, leaving];
+        let ours = [self.announce_at, self.ask_at, self.late_at, self.starving_at, self.pathless_at, leaving];
         self.due = peers.chain(ours.into_iter().flatten()).min();
     }
 
@@ -337,6 +347,8 @@ impl Router {
 
     fn remove_row(&mut self, number: u32) {
         self.starving.remove(&number);
+        self.first_tellers.remove(&number);
+        self.pathless.remove(&number);
         self.forget_asked(number);
         self.origins.remove(number);
     }

@@ -54,6 +54,12 @@ const _: () = assert!(SEQ_PASSED_ON_FOR.as_millis() < SEQ_AGAIN.as_millis());
 /// Requests that are remembered for that: 4096 x about 60 bytes = 250 kB.
 pub(crate) const SEQ_REQUESTS_MAX: usize = 4096;
 
+/// How long after a change of the next hop its path is asked for, if it was not kept: explanations can wait
+/// until ways have settled. Doubled with every attempt.
+pub(crate) const PATH_AFTER: Duration = Duration::from_secs(1);
+/// Attempts to learn a path: the next hop may have none for a while either.
+pub(crate) const PATH_ATTEMPTS: u8 = 4;
+
 /// The least time between two announcements of our own: each costs every node of the mesh a message and
 /// a signature, and anybody may ask for it. The circle of sequence numbers takes hours at least.
 pub(crate) const OWN_INTERVAL: Duration = Duration::from_millis(200);

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use peerbound_wire::{Metric, Path};
+use peerbound_wire::{Metric, Path, SeqRequest};
 
-use crate::router::config::{COALESCE, COALESCE_BRIEFLY};
+use crate::router::config::{COALESCE, COALESCE_BRIEFLY, PATH_AFTER, PATH_ATTEMPTS};
 use crate::router::feasibility::Distance;
 use crate::router::origins::{NO_SLOT, OWN_SLOT};
 use crate::router::{RouteChange, Router};
@@ -43,7 +43,9 @@ impl Router {
             (choice.slot, choice.total, choice.distance.seqno)
         });
         if let Some(choice) = feasible {
-            self.take(number, choice, heard);
+            self.take(number, choice, heard, now);
+        } else if self.origins.row(number).proof.is_none() {
+            self.keep_path(number, heard);
         } else {
             let row = self.origins.row_mut(number);
             (row.next, row.metric) = (NO_SLOT, Metric::INFINITE);
@@ -84,22 +86,63 @@ impl Router {
         offers
     }
 
-    fn take(&mut self, number: u32, choice: Choice, heard: Option<(u16, Path<'_>)>) {
+    fn take(&mut self, number: u32, choice: Choice, heard: Option<(u16, Path<'_>)>, now: Instant) {
         let Choice { slot, total, distance } = choice;
         let next = self.peer(slot).short;
         let row = self.origins.row_mut(number);
+        let has_path = row.next == slot || self.first_tellers.remove(&number) == Some(slot);
         match heard {
             Some((teller, path)) if teller == slot => row.set_path(next, path),
+            _ if has_path => {}
             // Paths of ways that were not chosen are not kept.
-            _ if slot != row.next => row.forget_path(),
-            _ => {}
+            _ => {
+                row.forget_path();
+                self.pathless.entry(number).or_insert((now + PATH_AFTER, 0));
+                let at = *self.pathless_at.get_or_insert(now + PATH_AFTER);
+                self.schedule(at);
+            }
         }
+        let row = self.origins.row_mut(number);
         (row.next, row.metric, row.seqno) = (slot, total, distance.seqno);
         // RFC 8966, 3.7.3 notes what is said when it is said; noting it when it is chosen is stricter.
         let said = Distance { seqno: distance.seqno, metric: total };
         if said.is_better_than(row.said) {
             row.said = said;
         }
+    }
+
+    /// Keeps the path of the nearest neighbour that tells of an origin, until that is proved.
+    fn keep_path(&mut self, number: u32, heard: Option<(u16, Path<'_>)>) {
+        let Some((slot, path)) = heard else { return };
+        let total = |slot: u16| self.origins.candidate(number, slot).metric.over(self.peer(slot).cost);
+        let nearest = self.first_tellers.get(&number).copied().unwrap_or(slot);
+        if (total(slot), slot) <= (total(nearest), nearest) {
+            let next = self.peer(slot).short;
+            self.first_tellers.insert(number, slot);
+            self.origins.row_mut(number).set_path(next, path);
+        }
+    }
+
+    /// Has the next hops of ways without a path tell them again.
+    pub(super) fn ask_paths_if_due(&mut self, now: Instant) {
+        if self.pathless_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let due: Vec<_> =
+            self.pathless.iter().filter(|(_, (at, _))| *at <= now).map(|(row, _)| *row).collect();
+        for number in due {
+            let row = self.origins.row(number);
+            let (slot, request) = (row.next, SeqRequest { origin: row.id, seqno: row.seqno, hop_limit: 1 });
+            let attempts = self.pathless.remove(&number).map_or(0, |(_, attempts)| attempts);
+            if slot >= OWN_SLOT || row.path().links().is_some() || attempts >= PATH_ATTEMPTS {
+                continue;
+            }
+            self.pathless.insert(number, (now + PATH_AFTER * (2 << attempts), attempts + 1));
+            if let Some(link) = self.link_mut(slot) {
+                link.pass_on(request, now);
+            }
+        }
+        self.pathless_at = self.pathless.values().map(|(at, _)| *at).min();
     }
 
     /// Tells those for whom something has changed: all when the metric did, or when somebody has asked for

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use peerbound_node::{Event, NodeConfig, ReturnPath, RouteView, RouterConfig, Routing, Standing, StaticRoute};
+use peerbound_node::{
+    Event, NodeConfig, ReturnPath, RouteView, RouterConfig, Routing, Standing, StaticRoute,
+};
 use peerbound_wire::{Kind, Metric, NodeId, RouteSeq, ShortId};
 
 use crate::support::{Conditions, FAIR, Net, Plan, Weather};
@@ -179,7 +181,8 @@ fn a_reply_goes_back_as_it_came_unless_any_way_will_do() {
             learning(config);
             config.return_path = return_path;
             if index == A || index == E {
-                config.routes = vec![StaticRoute { destination: ids[C], via: ids[if index == A { E } else { D }] }];
+                config.routes =
+                    vec![StaticRoute { destination: ids[C], via: ids[if index == A { E } else { D }] }];
             }
         });
         net.run_until(Duration::from_secs(10), knows_all);
@@ -196,7 +199,8 @@ fn a_reply_goes_back_as_it_came_unless_any_way_will_do() {
 
 #[test]
 fn candidates_are_shown_with_why_they_were_not_chosen() {
-    let net = up(&Plan::ring(5));
+    let mut net = up(&Plan::ring(5));
+    net.run_a_little();
 
     let seen = route(&net, A, C);
 
