@@ -40,7 +40,7 @@ use config::{SEQ_REQUESTS_MAX, SOURCE_KEPT};
 use origins::{Leaving, OWN_SLOT, Origins};
 use peer::{Peer, PeerLink};
 use proving::Asked;
-use requests::Starving;
+use requests::{PassedOn, Starving};
 
 /// Rows are numbered in order of their making, and ours is made first.
 const OWN_ROW: u32 = 0;
@@ -72,8 +72,8 @@ pub struct Router {
     pathless: BTreeMap<u32, (Instant, u8)>,
     /// When the first of them is due, or earlier.
     pathless_at: Option<Instant>,
-    /// The newest sequence number for which a request was passed on, by origin.
-    passed_on: FifoMap<NodeId, (RouteSeq, Instant)>,
+    /// The newest request for a sequence number, by origin.
+    passed_on: FifoMap<NodeId, PassedOn>,
     announced_at: Instant,
     announce_at: Option<Instant>,
     /// Rows without any way, and when to see whether they can be given up.

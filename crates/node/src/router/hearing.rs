@@ -80,7 +80,7 @@ impl Router {
             Some(OWN_ROW) => return Room::Enough,
             Some(number) => number,
             None if update.metric.is_infinite() => return Room::Enough,
-            None => match self.origins.add(update.origin) {
+            None => match self.origins.add(update.origin, slot) {
                 Some(number) => number,
                 None => return Room::None,
             },

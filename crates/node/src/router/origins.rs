@@ -1,6 +1,7 @@
 //! What is known of every origin: one row of 64 bytes each, and four bytes for each neighbour's word
 //! on it. At a thousand nodes there are a million rows, so a row holds nothing that can be asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use peerbound_wire::{Metric, NodeId, PATH_IDS_MAX, Path, RouteSeq, ShortId};
@@ -14,8 +15,10 @@ use crate::router::proof::Proof;
 pub(crate) const ROUTE_ORIGINS_MAX: usize = 16_384;
 
 /// Origins among them that nobody has proved yet: a neighbour can invent them at no cost.
-pub(crate) const UNPROVED_MAX: usize = 4096;
-const _: () = assert!(UNPROVED_MAX < ROUTE_ORIGINS_MAX);
+pub(crate) const UNPROVED_MAX: usize = 12_288;
+/// Those among them that one neighbour was the first to tell of, so that one alone keeps nobody out.
+pub(crate) const UNPROVED_BY_ONE_MAX: usize = 4096;
+const _: () = assert!(UNPROVED_BY_ONE_MAX < UNPROVED_MAX && UNPROVED_MAX < ROUTE_ORIGINS_MAX);
 
 /// In place of a neighbour's slot: there is no next hop.
 pub(crate) const NO_SLOT: u16 = u16::MAX;
@@ -133,7 +136,9 @@ pub(crate) struct Origins {
     slots: usize,
     free: Vec<u32>,
     index: Index,
-    unproved: usize,
+    /// Rows without a proof, and who was the first to tell of each.
+    unproved: BTreeMap<u32, u16>,
+    unproved_by: Vec<usize>,
 }
 
 impl Origins {
@@ -144,7 +149,8 @@ impl Origins {
             slots,
             free: Vec::new(),
             index: Index::new(secret),
-            unproved: 0,
+            unproved: BTreeMap::new(),
+            unproved_by: vec![0; slots],
         }
     }
 
@@ -183,9 +189,14 @@ impl Origins {
         self.candidates(row).iter().any(|candidate| !candidate.metric.is_infinite())
     }
 
-    /// Makes a row for an origin that has none; `None` when there are as many as there may be.
-    pub(crate) fn add(&mut self, id: NodeId) -> Option<u32> {
-        if self.unproved >= UNPROVED_MAX || self.rows.len() - self.free.len() >= ROUTE_ORIGINS_MAX {
+    /// Makes a row for an origin that has none, of which this neighbour told; `None` when there are as many
+    /// as there may be.
+    pub(crate) fn add(&mut self, id: NodeId, teller: u16) -> Option<u32> {
+        let by_teller = self.unproved_by.get(usize::from(teller)).copied().unwrap_or(0);
+        if by_teller >= UNPROVED_BY_ONE_MAX
+            || self.unproved.len() >= UNPROVED_MAX
+            || self.rows.len() - self.free.len() >= ROUTE_ORIGINS_MAX
+        {
             return None;
         }
         let number = match self.free.pop() {
@@ -201,7 +212,10 @@ impl Origins {
                 number
             }
         };
-        self.unproved += 1;
+        self.unproved.insert(number, teller);
+        if let Some(count) = self.unproved_by.get_mut(usize::from(teller)) {
+            *count += 1;
+        }
         let rows = &self.rows;
         self.index.insert(number, |row| rows[row as usize].id);
         Some(number)
@@ -212,7 +226,14 @@ impl Origins {
         let row = self.row_mut(number);
         row.proved = proof.seqno;
         if row.proof.replace(proof).is_none() {
-            self.unproved -= 1;
+            self.no_longer_unproved(number);
+        }
+    }
+
+    fn no_longer_unproved(&mut self, number: u32) {
+        let teller = self.unproved.remove(&number);
+        if let Some(count) = teller.and_then(|teller| self.unproved_by.get_mut(usize::from(teller))) {
+            *count -= 1;
         }
     }
 
@@ -222,9 +243,8 @@ impl Origins {
         self.index.remove(&id, |row| rows[row as usize].id);
         let row = self.row_mut(number);
         row.is_free = true;
-        if row.proof.take().is_none() {
-            self.unproved -= 1;
-        }
+        row.proof = None;
+        self.no_longer_unproved(number);
         let at = number as usize * self.slots;
         self.candidates[at..at + self.slots].fill(Candidate::NONE);
         self.free.push(number);

@@ -32,7 +32,7 @@ impl Router {
         let item = ProofItem { claim, certificate: &certificate, signature: &signature };
         let proof = self.proofs.verify(&item).ok_or(RouterError::NotBelieved)?;
         if self.origins.rows.is_empty() {
-            let number = self.origins.add(self.us).expect("the first row has room");
+            let number = self.origins.add(self.us, OWN_SLOT).expect("the first row has room");
             debug_assert_eq!(number, OWN_ROW);
         }
         self.origins.prove(OWN_ROW, proof);
@@ -77,7 +77,8 @@ impl Router {
         }
         let row = self.origins.row_mut(number);
         if !std::mem::replace(&mut row.is_wanted, true) {
-            self.wanted.push_back((number, 0));
+            // Before those that have been waiting for a neighbour who does not answer.
+            self.wanted.push_front((number, 0));
             let at = *self.ask_at.get_or_insert(now + COALESCE_BRIEFLY);
             self.schedule(at);
         }
@@ -122,6 +123,10 @@ impl Router {
         // Later attempts ask for all of it: the origin may have another certificate since.
         let has_certificate = row.proof.is_some() && attempts < 2;
         let request = ProofRequest { origin: row.id, seqno, has_certificate };
+        self.ask(number, slot, request, attempts, now);
+    }
+
+    fn ask(&mut self, number: u32, slot: u16, request: ProofRequest, attempts: u8, now: Instant) {
         let until = now + (PROOF_AGAIN * (1 << attempts.min(PROOF_ATTEMPTS))).min(PROOF_AGAIN_MAX);
         self.asked.insert(number, Asked { slot, until, attempts });
         self.late_at = Some(self.late_at.map_or(until, |at| at.min(until)));
@@ -177,12 +182,13 @@ impl Router {
         }
     }
 
-    /// Hands out proofs. Whoever asks for one that we do not have hears nothing, and asks another.
+    /// Hands out proofs. Whoever asks for one that we do not have hears nothing, and asks another, or again.
     pub(super) fn on_proof_requests(&mut self, from: u16, requests: &List<'_, ProofRequest>, now: Instant) {
         for request in requests.iter() {
             let Some(number) = self.origins.find(&request.origin) else { continue };
             let row = self.origins.row(number);
             let Some(proof) = row.proof.clone().filter(|_| !request.seqno.is_newer_than(row.proved)) else {
+                self.ask_asker(number, from, request, now);
                 continue;
             };
             if let Some(link) = self.link_mut(from) {
@@ -190,6 +196,17 @@ impl Router {
             }
         }
         self.schedule(now);
+    }
+
+    /// Asks for a proof the one for whom we asked for a sequence number: an origin that has restarted asks
+    /// whoever passed that request on to it, and only its author need have the proof.
+    fn ask_asker(&mut self, number: u32, from: u16, request: ProofRequest, now: Instant) {
+        let Some(slot) = self.passed_on.get(&request.origin).map(|request| request.asker) else { return };
+        if slot == from || self.asked.contains_key(&number) {
+            return;
+        }
+        let has_certificate = self.origins.row(number).proof.is_some();
+        self.ask(number, slot, ProofRequest { has_certificate, ..request }, 0, now);
     }
 
     pub(super) fn on_proofs(&mut self, from: u16, proofs: &List<'_, ProofItem<'_>>, now: Instant) {

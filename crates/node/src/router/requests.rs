@@ -20,6 +20,14 @@ pub(super) struct Starving {
     has_way: bool,
 }
 
+/// A request of a neighbour.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PassedOn {
+    seqno: RouteSeq,
+    at: Instant,
+    pub(super) asker: u16,
+}
+
 impl Router {
     /// Takes note of what there is for one origin: what is feasible, and what is not.
     pub(super) fn feed_or_starve(
@@ -99,7 +107,7 @@ impl Router {
             }
             return;
         }
-        let is_first = self.is_first_request(request, now);
+        let is_first = self.is_first_request(from, request, now);
         if self.is_claimed(number, seqno) {
             // Somebody has said that it is there, and was not asked for the proof until it was needed.
             return self.want_proof(number, now);
@@ -159,15 +167,17 @@ impl Router {
             || self.is_asked_for(number, now)
     }
 
-    fn is_first_request(&mut self, request: SeqRequest, now: Instant) -> bool {
+    fn is_first_request(&mut self, asker: u16, request: SeqRequest, now: Instant) -> bool {
         let SeqRequest { origin, seqno, .. } = request;
+        let this = PassedOn { seqno, at: now, asker };
         let mut is_first = false;
-        let (newest, at) = self.passed_on.get_or_insert_with(origin, || {
+        let newest = self.passed_on.get_or_insert_with(origin, || {
             is_first = true;
-            (seqno, now)
+            this
         });
-        if seqno.is_newer_than(*newest) || now.saturating_duration_since(*at) >= SEQ_PASSED_ON_FOR {
-            (*newest, *at) = (seqno, now);
+        if seqno.is_newer_than(newest.seqno) || now.saturating_duration_since(newest.at) >= SEQ_PASSED_ON_FOR
+        {
+            *newest = this;
             is_first = true;
         }
         is_first
@@ -176,7 +186,7 @@ impl Router {
     /// Returns whether somebody asked for a newer sequence number of this origin a moment ago.
     pub(super) fn is_asked_for(&self, number: u32, now: Instant) -> bool {
         let id = self.origins.row(number).id;
-        let asked_at = self.passed_on.get(&id).map(|(_, at)| *at);
+        let asked_at = self.passed_on.get(&id).map(|request| request.at);
         asked_at.is_some_and(|at| now.saturating_duration_since(at) < 4 * SEQ_AGAIN)
     }
 }

@@ -2,3 +2,5 @@
 
 mod loops;
 mod mesh;
+mod proofs;
+mod stories;
