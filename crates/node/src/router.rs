@@ -138,6 +138,16 @@ pub enum RouterError {
         "our certificate is not issued by one of our roots itself, so no other node could verify what we say of ourselves"
     )]
     NotBelieved,
+    /// The proof would not fit a message.
+    #[error(
+        "certificate and signature take {len} bytes, and with some more have to fit {max}: it takes a larger mtu"
+    )]
+    TooLong {
+        /// Bytes of both.
+        len: usize,
+        /// Bytes that fit a message.
+        max: usize,
+    },
 }
 
 impl Router {

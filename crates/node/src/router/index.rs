@@ -69,10 +69,13 @@ impl Index {
     }
 
     fn home(&self, id: &NodeId) -> usize {
-        let bytes = u128::from_be_bytes(*id.as_bytes());
-        let folded = (bytes as u64) ^ ((bytes >> 64) as u64).rotate_left(23) ^ self.secret;
-        let mixed = u128::from(folded ^ 0x9e37_79b9_7f4a_7c15) * u128::from(self.secret | 1);
-        let hash = (mixed ^ (mixed >> 64)) as usize;
+        let (halves, _) = id.as_bytes().as_chunks::<8>();
+        let folded = halves.iter().fold(self.secret, |folded, half| {
+            let mixed =
+                u128::from(folded ^ u64::from_be_bytes(*half)) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+            u64::try_from((mixed >> 32) & u128::from(u64::MAX)).unwrap_or(0)
+        });
+        let hash = usize::try_from(folded & u64::from(u32::MAX)).unwrap_or(0);
         hash & (self.slots.len() - 1)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use peerbound_wire::{List, Metric, ProofItem, ProofRequest, RouteSeq};
+use peerbound_wire::{List, Metric, ProofItem, ProofRequest, ProofsPacker, RouteSeq};
 
 use crate::router::config::{
     COALESCE_BRIEFLY, OWN_INTERVAL, PROOF_AGAIN, PROOF_AGAIN_MAX, PROOF_ATTEMPTS, PROOFS_ASKED_MAX,
@@ -31,6 +31,11 @@ impl Router {
         let (certificate, signature) = (self.signer.certificate()?, self.signer.sign(&claim.signed_bytes())?);
         let item = ProofItem { claim, certificate: &certificate, signature: &signature };
         let proof = self.proofs.verify(&item).ok_or(RouterError::NotBelieved)?;
+        let mut packer = ProofsPacker::new(self.message_bytes_max);
+        if !packer.push(&item) {
+            let (len, max) = (certificate.len() + signature.len(), self.message_bytes_max);
+            return Err(RouterError::TooLong { len, max });
+        }
         if self.origins.rows.is_empty() {
             let number = self.origins.add(self.us, OWN_SLOT).expect("the first row has room");
             debug_assert_eq!(number, OWN_ROW);

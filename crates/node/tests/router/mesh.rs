@@ -120,9 +120,9 @@ impl Plan {
             add(other, node, &mut chance);
         }
         let wanted = (nodes * degree / 2).min(nodes * (nodes - 1) / 2);
-        while nodes > 2 {
+        loop {
             let (one, other) = (below(&mut chance, nodes), below(&mut chance, nodes));
-            if one != other && add(one, other, &mut chance) >= wanted {
+            if nodes <= 2 || (one != other && add(one, other, &mut chance) >= wanted) {
                 break;
             }
         }
