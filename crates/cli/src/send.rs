@@ -191,7 +191,8 @@ impl Sender<'_> {
             | Event::StrangerFailed { .. }
             | Event::Pong { .. }
             | Event::RouteChanged(_)
-            | Event::Frame(_) => Ok(()),
+            | Event::Frame(_)
+            | Event::Session(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod daemon;
 mod data_thread;
+mod observe;
 mod socket;
 
 pub use clock::{now, unix_seconds};
@@ -14,6 +15,8 @@ pub use config::{
     ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
 };
 pub use daemon::{
-    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, Status,
+    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, StartOptions,
+    Status,
 };
+pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use socket::{BatchSocket, SocketCounters};

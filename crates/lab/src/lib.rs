@@ -6,13 +6,20 @@
 mod cast;
 mod demo;
 mod ip_packet;
+pub mod judge;
 mod ladder;
 mod pcapng;
 mod relay_run;
 mod report;
 mod rig;
+pub mod run;
 mod rungs;
+pub mod scenario;
+mod shrink;
+pub mod sweep;
 mod tape;
+pub mod trace;
+mod workers;
 
 pub use cast::{Cast, CastError};
 pub use demo::{Demo, run_demo};
@@ -21,4 +28,6 @@ pub use ladder::LabError;
 pub use pcapng::{Capture, CaptureError, CapturedPacket, InterfaceIndex};
 pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
 pub use rig::RigError;
+pub use shrink::{SHRINK_RUNS, ShrinkError, Shrunk, Size, Tried, shrink};
 pub use tape::{Tape, Taped};
+pub use workers::{run_all, workers_of_this_machine};

@@ -28,7 +28,7 @@ mod verdict;
 
 pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{Event, FrameAction, FrameSeen};
+pub use event::{Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use node::{NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
@@ -36,7 +36,7 @@ pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
     Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
 };
-pub use verdict::{Lock, Verdict};
+pub use verdict::{Lock, Reason, Verdict};
 
 use peerbound_dtls::KeyHash;
 use peerbound_wire::NodeId;
