@@ -27,6 +27,7 @@ use crate::verdict::{Lock, Reason, Verdict};
 
 mod frames;
 mod neighbours;
+mod round_trips;
 mod routing;
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
@@ -103,6 +104,7 @@ pub struct Node {
     strangers: Strangers,
     relay: Relay,
     router: Option<Box<Router>>,
+    probes: BTreeMap<NodeId, round_trips::Probe>,
     outbound: Outbound,
     events: VecDeque<Event>,
     counters: Counters,
@@ -135,6 +137,7 @@ impl Node {
             us,
             relay: Relay::new(us, &config.routes, config.return_path),
             router: routing::router_of(us, &config, &mut chance, now),
+            probes: BTreeMap::new(),
             strangers: Strangers::new(cookie_seed, now),
             admission: Admission::Rule(Arc::new(move |key| {
                 admitted.binary_search(&crate::node_id(key)).is_ok()
@@ -231,6 +234,7 @@ impl Node {
             self.settle_link(address, now);
         }
         self.run_neighbour_timers(now);
+        self.run_probes(now);
         self.run_routing_timers(now);
         self.pass_routing_on();
     }
@@ -270,7 +274,7 @@ impl Node {
         }
         let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
-        neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).min()
+        neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
     }
 
     /// Returns our own id.

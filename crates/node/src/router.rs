@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbound_dtls::ErrorStack;
 use peerbound_wire::{Metric, NodeId, RouteSeq, RoutingMessage};
@@ -27,6 +27,7 @@ mod peer;
 mod proof;
 mod proving;
 mod requests;
+mod round_trip;
 mod selection;
 mod telling;
 mod view;
@@ -41,6 +42,7 @@ use origins::{Leaving, OWN_SLOT, Origins};
 use peer::{Peer, PeerLink};
 use proving::Asked;
 use requests::{PassedOn, Starving};
+use round_trip::RoundTrip;
 
 /// Rows are numbered in order of their making, and ours is made first.
 const OWN_ROW: u32 = 0;
@@ -49,6 +51,7 @@ const OWN_ROW: u32 = 0;
 pub struct Router {
     us: NodeId,
     feasibility: Feasibility,
+    link_cost: LinkCost,
     message_bytes_max: usize,
     signer: Box<dyn Signer>,
     proofs: Arc<ProofBook>,
@@ -168,11 +171,15 @@ impl Router {
         let mut ids = neighbours.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let peer = |id: NodeId| Peer { id, short: id.into(), cost: config.cost_of(&id), link: None };
+        let peer = |id: NodeId| {
+            let cost = config.cost_of(&id);
+            Peer { id, short: id.into(), set_cost: cost, cost, round_trip: RoundTrip::default(), link: None }
+        };
         let peers: Vec<_> = ids.into_iter().map(peer).collect();
         let mut router = Self {
             us,
             feasibility: config.feasibility,
+            link_cost: config.link_cost,
             message_bytes_max,
             signer: Box::new(signer),
             proofs,
@@ -228,6 +235,24 @@ impl Router {
         }
         self.forget_asked_of(slot, now);
         self.forget_told_by(slot, now);
+        self.run(now);
+    }
+
+    /// Returns whether links cost by their round trips, so that these are to be measured.
+    #[must_use]
+    pub fn measures(&self) -> bool {
+        self.link_cost == LinkCost::RoundTrip
+    }
+
+    /// Takes in a round trip to a neighbour, and chooses anew where that changes the cost of its link.
+    pub fn on_round_trip(&mut self, id: NodeId, time: Duration, now: Instant) {
+        let Some(slot) = self.slot_of(&id).filter(|_| self.measures()) else { return };
+        let peer = self.peer_mut(slot);
+        let Some(steps) = peer.round_trip.measure(time) else { return };
+        peer.cost = peer.set_cost.saturating_add(steps.saturating_mul(round_trip::STEP_COST));
+        let told = |number: &u32| !self.origins.candidate(*number, slot).metric.is_infinite();
+        let told: Vec<_> = self.origins.numbers().filter(told).collect();
+        told.into_iter().for_each(|number| self.select(number, None, now));
         self.run(now);
     }
 

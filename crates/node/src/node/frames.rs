@@ -211,6 +211,9 @@ impl Node {
                     self.count_delivery(from, header, payload);
                     return self.answer_ping(header, payload, now);
                 }
+                Ok(Ping { token }) if self.is_measurement(header.source, token, now) => {
+                    return self.count_delivery(from, header, payload);
+                }
                 Ok(Ping { token }) => Event::Pong { from: header.source, token, header: *header },
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },

@@ -88,12 +88,14 @@ impl Node {
         if let Some(router) = &mut self.router {
             router.on_neighbour_up(id, now);
         }
+        self.measure_from(id, now);
     }
 
     pub(super) fn route_past(&mut self, id: NodeId, now: Instant) {
         if let Some(router) = &mut self.router {
             router.on_neighbour_down(id, now);
         }
+        self.probes.remove(&id);
     }
 
     /// Sends what the router has to say, and tells of what it has found.

@@ -9,13 +9,17 @@ use peerbound_wire::{NodeId, ProofRequest, SeqRequest, ShortId};
 use crate::router::bits::Bits;
 use crate::router::config::{FULL_UPDATE_INTERVAL, RESEND_AFTER, RESEND_AFTER_MAX, SYNC_AGAIN};
 use crate::router::proof::Proof;
+use crate::router::round_trip::RoundTrip;
 
 /// A configured neighbour.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     pub(crate) short: ShortId,
+    /// What the link costs, its round trip not counted, and counted.
+    pub(crate) set_cost: u16,
     pub(crate) cost: u16,
+    pub(crate) round_trip: RoundTrip,
     /// While its link carries frames.
     pub(crate) link: Option<Box<PeerLink>>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbound_node::{
-    Event, NodeConfig, ReturnPath, RouteView, RouterConfig, Routing, Standing, StaticRoute,
+    Event, LinkCost, NodeConfig, ReturnPath, RouteView, RouterConfig, Routing, Standing, StaticRoute,
 };
 use peerbound_wire::{Kind, Metric, NodeId, RouteSeq, ShortId};
 
@@ -209,4 +209,25 @@ fn candidates_are_shown_with_why_they_were_not_chosen() {
     assert!(standings.contains(&(net.id(B), Standing::Chosen)), "{standings:?}");
     // E's way to C leads by D, 200 from it, and A itself has said 200.
     assert!(standings.contains(&(net.id(E), Standing::NotFeasible)), "{standings:?}");
+}
+
+#[test]
+fn a_slow_link_is_gone_round_where_links_cost_by_their_round_trips() {
+    let plan = Plan::ring(4);
+    let mut net = Net::with(&plan, |_, _, config| {
+        learning(config);
+        let routing = RouterConfig { link_cost: LinkCost::RoundTrip, ..RouterConfig::default() };
+        config.routing = Routing::Dynamic(routing);
+    });
+    net.run_until(Duration::from_secs(10), knows_all);
+    assert_eq!(net.nodes[A].learned_next_hop(&net.id(B)), Some(net.id(B)));
+
+    // 150 ms each way cost 600 more; the three other links cost 300, all together.
+    net.slow.extend([(A, B), (B, A)].map(|wire| (wire, Duration::from_millis(150))));
+    let (b, d) = (net.id(B), net.id(D));
+    net.run_until(Duration::from_secs(60), |net| net.nodes[A].learned_next_hop(&b) == Some(d));
+
+    assert!(net.is_usable(A, B));
+    let pongs = net.events.iter().flatten().filter(|event| matches!(event, Event::Pong { .. }));
+    assert_eq!(pongs.count(), 0, "measurements are nobody's business");
 }
