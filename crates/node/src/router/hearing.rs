@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use peerbound_wire::{Sync, Update, Updates};
 
-use crate::router::config::{ACKNOWLEDGE_AFTER, COALESCE, SYNC_AGAIN};
+use crate::router::config::{ACKNOWLEDGE_AFTER, SYNC_AGAIN};
 use crate::router::origins::Candidate;
 use crate::router::{OWN_ROW, Router};
 
@@ -25,8 +25,10 @@ impl Router {
         if link.telling.sync == Some(sync.ours) {
             link.telling.owes_answer = true;
             link.telling.flush_by(now);
+        } else if link.telling.has_just_begun(now) {
+            return;
         } else {
-            link.telling.begin(sync.ours, origins.numbers(), now + COALESCE);
+            link.telling.begin(sync.ours, origins.numbers(), now);
             link.telling.owes_answer = true;
         }
         let forgot_us = link.hearing.is_answered && sync.yours != link.hearing.sync;

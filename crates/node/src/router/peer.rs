@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use peerbound_wire::{NodeId, ProofRequest, SeqRequest, ShortId};
 
 use crate::router::bits::Bits;
-use crate::router::config::{FULL_UPDATE_INTERVAL, RESEND_AFTER, RESEND_AFTER_MAX, SYNC_AGAIN};
+use crate::router::config::{COALESCE, FULL_UPDATE_INTERVAL, RESEND_AFTER, RESEND_AFTER_MAX, SYNC_AGAIN};
 use crate::router::proof::Proof;
 use crate::router::round_trip::RoundTrip;
 
@@ -60,6 +60,7 @@ pub(crate) struct Hearing {
 pub(crate) struct Telling {
     /// The number under which the neighbour wants to be told, once it has said so.
     pub(crate) sync: Option<u32>,
+    began_at: Instant,
     pub(crate) next_number: u32,
     pub(crate) flights: VecDeque<Flight>,
     pub(crate) resend_after: Duration,
@@ -99,6 +100,7 @@ impl PeerLink {
             },
             telling: Telling {
                 sync: None,
+                began_at: now,
                 next_number: 1,
                 flights: VecDeque::new(),
                 resend_after: RESEND_AFTER,
@@ -136,6 +138,8 @@ impl Hearing {
     pub(crate) fn begin(&mut self, sync: u32, now: Instant) {
         self.sync = sync;
         self.is_answered = false;
+        // It may have restarted, and count from 1 again; what it said before carries the old number.
+        self.oldest = 0;
         self.sync_at = Some(now);
         self.sync_wait = SYNC_AGAIN;
         self.heard.clear();
@@ -144,14 +148,21 @@ impl Hearing {
 }
 
 impl Telling {
+    /// Returns whether the neighbour wants to begin afresh so soon again that it has to ask once more:
+    /// beginning costs work for every row.
+    pub(crate) fn has_just_begun(&self, now: Instant) -> bool {
+        self.sync.is_some() && now < self.began_at + SYNC_AGAIN / 2
+    }
+
     /// Begins to tell everything, to one who knows nothing.
-    pub(crate) fn begin(&mut self, sync: u32, rows: impl Iterator<Item = u32>, at: Instant) {
+    pub(crate) fn begin(&mut self, sync: u32, rows: impl Iterator<Item = u32>, now: Instant) {
         self.sync = Some(sync);
+        self.began_at = now;
         self.flights.clear();
         self.in_flight.clear();
         self.announced.clear();
         rows.for_each(|row| self.dirty.insert(row));
-        self.flush_by(at);
+        self.flush_by(now + COALESCE);
     }
 
     pub(crate) fn say(&mut self, row: u32, at: Instant) {

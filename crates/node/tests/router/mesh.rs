@@ -269,6 +269,18 @@ impl Mesh {
         links.into_iter().for_each(|(one, other)| self.join(one, other));
     }
 
+    /// Puts a router that remembers nothing in the place of one, and no neighbour notices.
+    pub(crate) fn replace(&mut self, index: usize) {
+        self.routers[index] = self.boot(index);
+        let joined = |peer: &usize| self.is_joined(index, *peer);
+        let peers: Vec<_> = self.neighbours(index).map(|(peer, _)| peer).filter(joined).collect();
+        for peer in peers {
+            let id = self.ids[peer];
+            self.routers[index].on_neighbour_up(id, self.start + self.now);
+        }
+        self.collect(index);
+    }
+
     pub(crate) fn is_joined(&self, one: usize, other: usize) -> bool {
         self.up.contains_key(&pair(one, other))
     }

@@ -120,6 +120,17 @@ fn a_restarted_origin_goes_on_from_its_own_signature() {
 }
 
 #[test]
+fn a_restart_that_no_neighbour_notices_is_told_by_the_first_message() {
+    let mut mesh = settled(&[(0, 1, 100), (1, 2, 100), (2, 3, 100), (3, 0, 100), (0, 2, 300)]);
+    mesh.watches = false;
+    for round in 0..12 {
+        mesh.replace(round % 4);
+        mesh.run_for(QUIET);
+        assert_eq!(mesh.faults(), Vec::<String>::new(), "round {round}");
+    }
+}
+
+#[test]
 fn what_nobody_tells_of_any_more_is_forgotten_in_time() {
     let mut mesh = settled(&[(0, 1, 100), (1, 2, 100)]);
     mesh.cut(1, 2);
