@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peerbound_dtls::Direction;
-use peerbound_node::{Event, Sending};
+use peerbound_node::{Event, FrameDrop, Sending};
 use peerbound_wire::NodeId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -35,6 +35,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Payloads that `until past` may send before it gives up: the counter it waits for stands still.
 const SENDS_UNTIL_PAST_MAX: u32 = 10_000;
 
+/// Hosts up to which a step's occasion is looked for after every observation.
+const WATCHED_CLOSELY_MAX: usize = 32;
+
+/// How often it is looked for among more hosts: whether all of a thousand are up is not asked for free.
+const LOOK_FROM_TIME_TO_TIME: Duration = Duration::from_millis(20);
+
 /// Keeps the director's chance apart from that of everything else with the same seed.
 const STREAM: u64 = 0x6469_7265_6374_6f72;
 
@@ -49,6 +55,7 @@ pub fn play(scenario: &Scenario, options: &RunOptions, stage: &mut dyn Stage) ->
     director.try_sessions()?;
     let outcomes = director.outcomes();
     director.probe()?;
+    director.count_all()?;
     director.report(outcomes)
 }
 
@@ -70,6 +77,8 @@ pub(crate) struct Director<'a> {
     waits_until: Nanos,
     last_activity: Nanos,
     looked_at: Nanos,
+    /// Before this moment no step is looked at, where there are many hosts.
+    steps_looked_at: Nanos,
     /// Before this moment it is not certain that no more comes than may.
     certain_at: Nanos,
     /// Who asked whom over a session that is expected to carry data, and had no answer.
@@ -98,6 +107,7 @@ impl<'a> Director<'a> {
             waits_until: Nanos(0),
             last_activity: Nanos(0),
             looked_at: Nanos(0),
+            steps_looked_at: Nanos(0),
             certain_at: later(Nanos(0), certain_after(scenario)),
             silent: BTreeSet::new(),
         }
@@ -205,7 +215,7 @@ impl<'a> Director<'a> {
             }
             self.judge.observe(observation)?;
         }
-        if self.options.observe == Observe::Everything {
+        if self.options.observe_in(self.scenario) == Observe::Everything {
             for host in touched {
                 self.count(host)?;
             }
@@ -216,6 +226,29 @@ impl<'a> Director<'a> {
     fn count(&mut self, host: HostIndex) -> Result<(), RunError> {
         if let Some(counters) = self.stage.counters(host) {
             self.tell(Observed::Counters { host, counters })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every node's counters; where frames were not observed, a loop shows in them.
+    fn count_all(&mut self) -> Result<(), RunError> {
+        let are_frames_observed = self.options.observe_in(self.scenario) == Observe::Everything;
+        for host in (0..).map(HostIndex).take(self.ids.len()) {
+            self.count(host)?;
+            let counters = self.stage.counters(host).filter(|_| !are_frames_observed);
+            let dropped = counters.map_or(0, |counters| {
+                let of = |reason| counters.frames_dropped.get(&reason).copied().unwrap_or(0);
+                of(FrameDrop::HopLimit) + of(FrameDrop::Duplicate)
+            });
+            if dropped > 0 {
+                let name = self.judge.name(host).to_owned();
+                self.judge.report(Violation {
+                    invariant: Invariant::RoutingLoop,
+                    at: self.stage.now(),
+                    datagram: None,
+                    text: format!("{name} dropped {dropped} frames that went in a circle"),
+                });
+            }
         }
         Ok(())
     }
@@ -238,6 +271,11 @@ impl<'a> Director<'a> {
 
     fn take_steps(&mut self) -> Result<(), RunError> {
         let scenario = self.scenario;
+        let now = self.stage.now();
+        if self.layout.hosts.len() > WATCHED_CLOSELY_MAX && now < self.steps_looked_at {
+            return Ok(());
+        }
+        self.steps_looked_at = later(now, LOOK_FROM_TIME_TO_TIME);
         while let Some(step) = scenario.steps.get(self.next_step).filter(|step| self.is_due(step)) {
             self.next_step += 1;
             self.take_step(self.next_step, step)?;

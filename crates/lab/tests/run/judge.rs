@@ -229,9 +229,12 @@ fn a_frame_that_passes_a_relay_twice_or_dies_of_its_hop_limit_is_a_violation() {
     let mut once = Court::with_sessions();
     once.frame(A, None, FrameAction::Sent(id(B)));
     once.frame(B, Some(A), FrameAction::Sent(id(C)));
-    once.frame(B, Some(A), FrameAction::Dropped(FrameDrop::Duplicate));
+    let mut back = Court::with_sessions();
+    back.frame(A, None, FrameAction::Sent(id(B)));
+    back.frame(A, Some(B), FrameAction::Dropped(FrameDrop::Duplicate));
 
     assert_eq!(circle.broken(), [Invariant::RoutingLoop]);
+    assert_eq!(back.broken(), [Invariant::RoutingLoop]);
     assert_eq!(death.broken(), [Invariant::RoutingLoop]);
     assert_eq!(once.broken(), []);
 }
