@@ -2,7 +2,7 @@
 //! our hands. The host's kernel is the machine's own; the network behind the interface is ours.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
@@ -48,13 +48,13 @@ impl TunHost {
         Ok(Self { namespace, device })
     }
 
-    /// Binds a UDP socket of this host.
-    pub(crate) fn bind(
+    /// Does something on a thread of this host, as to bind a socket.
+    pub(crate) fn enter<T: Send>(
         &self,
-        make: impl FnOnce() -> io::Result<std::net::UdpSocket> + Send,
-        address: SocketAddr,
-    ) -> Result<std::net::UdpSocket, NamespaceError> {
-        self.namespace.enter(&format!("{address} cannot be bound"), make)
+        what: &str,
+        act: impl FnOnce() -> io::Result<T> + Send,
+    ) -> Result<T, NamespaceError> {
+        self.namespace.enter(what, act)
     }
 
     /// Takes the next packet that the host has sent, into `buffer`.
