@@ -30,6 +30,7 @@ pub use hooks::{HookError, START_UNIX_SECONDS};
 pub use host::Power;
 pub use ids::{DatagramId, FaultId, HostId, NatId, SocketId, TapId};
 pub use observation::{Loss, Observation, Observe, Observed, SocketError, Way};
+pub use path::{HELD_AT_MOST, Path, Transit};
 pub use socket::BindError;
 pub use time::VirtualTime;
 pub use world::{World, WorldConfig};

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use peerbound_node::Event;
 
-use crate::chance::Dice;
 use crate::conditions::{Conditions, Directions};
 use crate::flight::{FlightId, Flights};
 use crate::hooks::{self, HookError};
@@ -57,7 +56,7 @@ pub struct World {
     hosts: Vec<Host>,
     by_ip: BTreeMap<IpAddr, HostId>,
     sockets: Vec<Socket>,
-    paths: Vec<Path>,
+    paths: Vec<Path<FlightId>>,
     flights: Flights,
     next_datagram: u64,
     observations: Vec<Observation>,
@@ -243,13 +242,13 @@ impl World {
     }
 
     /// Returns one direction between two hosts, made when it is first asked for.
-    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path) {
+    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path<FlightId>) {
         let number = match self.host(from).paths.binary_search_by_key(&to, |(to, _)| *to) {
             Ok(at) => self.host(from).paths[at].1,
             Err(at) => {
                 let number = next(&self.paths);
-                let dice = Dice::new(self.seed, u64::from(from.0), u64::from(to.0));
-                self.paths.push(Path::new(self.network.clone(), dice));
+                let place = (u64::from(from.0), u64::from(to.0));
+                self.paths.push(Path::new(self.network.clone(), self.seed, place));
                 self.host_mut(from).paths.insert(at, (to, number));
                 number
             }

@@ -2,16 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::flight::{Flight, FlightId};
 use crate::ids::{DatagramId, HostId, index};
 use crate::observation::{Loss, Observe, Observed, SocketError, Way};
-use crate::path::Transit;
+use crate::path::{HELD_AT_MOST, Transit};
 use crate::world::{Due, Icmp, World};
-
-/// How long a datagram waits to be overtaken: then it goes on, for nobody came.
-const HELD_AT_MOST: Duration = Duration::from_millis(100);
 
 /// A datagram on its way into the world, but for its bytes.
 #[derive(Debug, Clone)]
