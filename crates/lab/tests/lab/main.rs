@@ -4,4 +4,5 @@ mod capture;
 mod connection_ids;
 mod demo;
 mod tap;
+mod trace_forms;
 mod tshark;
