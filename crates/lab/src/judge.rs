@@ -316,7 +316,8 @@ impl Judge {
     #[must_use]
     pub fn newest_accepted(&self, host: HostIndex, from: HostIndex) -> Option<u64> {
         let session = self.live_session(host, from)?;
-        let of_session = self.accepted.iter().filter(|(by, sealed_by, _)| *by == host && sealed_by.session == session);
+        let of_session =
+            self.accepted.iter().filter(|(by, sealed_by, _)| *by == host && sealed_by.session == session);
         of_session.map(|(_, _, number)| number.sequence).max()
     }
 

@@ -60,7 +60,7 @@ pub(crate) enum Outgoing {
         packet: Option<Vec<u8>>,
     },
     /// A connected socket of the host was told of an error.
-    Told { host: HostIndex, error: io::ErrorKind },
+    Told { host: HostIndex, error: &'static str },
 }
 
 /// What became of a datagram that was handed to the machine.
@@ -112,6 +112,24 @@ pub(crate) trait Carrier {
 
     /// Hands a host a packet that is no datagram.
     fn deliver_packet(&mut self, to: HostIndex, packet: &[u8]) -> Result<(), CarrierError>;
+
+    /// Tells the sender of a datagram that its path takes no packets larger than `mtu`; says whether there
+    /// is anybody to tell.
+    fn tell_too_big(&mut self, datagram: &Datagram, mtu: u16) -> Result<bool, CarrierError>;
+}
+
+/// Returns the name that errno.h has for what a socket was told.
+pub(crate) fn error_name(error: &io::Error) -> &'static str {
+    #[cfg(target_os = "linux")]
+    if error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32) {
+        return "EMSGSIZE";
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "ECONNREFUSED",
+        io::ErrorKind::HostUnreachable => "EHOSTUNREACH",
+        io::ErrorKind::NetworkUnreachable => "ENETUNREACH",
+        _ => "another error",
+    }
 }
 
 /// Binds a UDP socket that suffers others at its address.

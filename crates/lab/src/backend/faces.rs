@@ -211,6 +211,11 @@ impl Carrier for Faces {
         // There is one kernel here, and it has told whom it had to tell.
         Ok(())
     }
+
+    fn tell_too_big(&mut self, _datagram: &Datagram, _mtu: u16) -> Result<bool, CarrierError> {
+        // No router stands between sockets of one kernel. Daemons do not listen to routers anyway.
+        Ok(false)
+    }
 }
 
 impl Faces {
@@ -221,8 +226,7 @@ impl Faces {
         let destination = self.address_of(view.viewer);
         let refusal = Outgoing::Refusal { by: view.viewer, source, destination, quoted: None, packet: None };
         let is_fresh = self.fresh.iter().any(|(_, fresh)| fresh.address == face);
-        let told =
-            is_fresh.then_some(Outgoing::Told { host: view.host, error: io::ErrorKind::ConnectionRefused });
+        let told = is_fresh.then_some(Outgoing::Told { host: view.host, error: "ECONNREFUSED" });
         [refusal].into_iter().chain(told).collect()
     }
 }
@@ -309,7 +313,7 @@ mod tests {
         let fresh = faces.connected_socket(B, A).unwrap();
         let from_fresh = Datagram { source: fresh, destination: a, bytes: b"y".to_vec() };
         faces.deliver(A, &from_fresh).unwrap();
-        let told = Outgoing::Told { host: B, error: io::ErrorKind::ConnectionRefused };
+        let told = Outgoing::Told { host: B, error: "ECONNREFUSED" };
         assert_eq!(take(&mut faces, 2), [refused(fresh), told]);
 
         let from_b = Datagram { source: faces.address_of(B), destination: a, bytes: b"z".to_vec() };

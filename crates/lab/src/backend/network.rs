@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use peerbound_sim::{HELD_AT_MOST, Loss, Path as SimPath, Transit, VirtualTime};
@@ -12,8 +11,8 @@ use peerbound_sim::{HELD_AT_MOST, Loss, Path as SimPath, Transit, VirtualTime};
 use crate::backend::carrier::Datagram;
 use crate::judge::{Observation, Observed};
 use crate::run::forgery::flip_bit;
-use crate::run::sim_words::in_sim;
 use crate::run::pattern::fits;
+use crate::run::sim_words::in_sim;
 use crate::scenario::{Conditions, Course, FaultAction, FaultPlan, Label, Path, Which};
 use crate::trace::{DatagramId, HostIndex, Nanos, Way};
 
@@ -173,8 +172,8 @@ impl Network {
 
     /// Takes a datagram in.
     pub(crate) fn enter(&mut self, entry: Entry, now: Nanos) -> DatagramId {
-        let Entry { from, to, way, label, copy_of, datagram } = entry;
-        let id = self.announce(from, way, &datagram, label.clone(), copy_of, now);
+        let id = self.announce(&entry, now);
+        let Entry { from, to, way, label, datagram, .. } = entry;
         let Some(to) = to else {
             self.lose(id, Loss::NoSuchHost.to_string(), now);
             return id;
@@ -225,22 +224,22 @@ impl Network {
     }
 
     /// Gives a datagram its number and tells of it.
-    fn announce(
-        &mut self,
-        by: HostIndex,
-        way: Way,
-        datagram: &Datagram,
-        label: Option<String>,
-        copy_of: Option<DatagramId>,
-        now: Nanos,
-    ) -> DatagramId {
-        let id = DatagramId(self.next_datagram);
+    pub(crate) fn announce(&mut self, entry: &Entry, now: Nanos) -> DatagramId {
+        let datagram = DatagramId(self.next_datagram);
         self.next_datagram += 1;
-        let Datagram { source, destination, bytes } = datagram;
-        let bytes: Arc<[u8]> = bytes.as_slice().into();
-        let (source, destination) = (*source, *destination);
-        self.tell(Observed::Sent { datagram: id, by, way, source, destination, bytes, label, copy_of }, now);
-        id
+        let Datagram { source, destination, bytes } = &entry.datagram;
+        let sent = Observed::Sent {
+            datagram,
+            by: entry.from,
+            way: entry.way,
+            source: *source,
+            destination: *destination,
+            bytes: bytes.as_slice().into(),
+            label: entry.label.clone(),
+            copy_of: entry.copy_of,
+        };
+        self.tell(sent, now);
+        datagram
     }
 
     fn meet_taps(&mut self, parcel: Parcel, now: Nanos) {
@@ -281,17 +280,9 @@ impl Network {
                 FaultAction::Delay(by) => late += by,
                 FaultAction::FlipBit(bit) => {
                     self.lose(parcel.id, format!("fault {index}"), now);
-                    let original = parcel.id;
                     flip_bit(&mut parcel.datagram.bytes, bit);
-                    let label = parcel.label.clone();
-                    parcel.id = self.announce(
-                        parcel.from,
-                        Way::Duplicated,
-                        &parcel.datagram,
-                        label,
-                        Some(original),
-                        now,
-                    );
+                    // It is another one from here on.
+                    parcel = self.copy(&parcel, now);
                 }
                 FaultAction::Reorder => is_overtaken = true,
             }
@@ -304,8 +295,7 @@ impl Network {
 
     fn enter_path(&mut self, parcel: Parcel, late: Duration, now: Nanos) {
         let path = Path { from: parcel.from, to: parcel.to };
-        let headers =
-            if parcel.datagram.destination.is_ipv4() { HEADER_BYTES } else { HEADER_BYTES_V6 };
+        let headers = if parcel.datagram.destination.is_ipv4() { HEADER_BYTES } else { HEADER_BYTES_V6 };
         let bytes = (parcel.datagram.bytes.len() + headers) as u64;
         match self.path(path).enter(bytes, VirtualTime(now.0)) {
             Transit::Lost(loss) => {
@@ -374,10 +364,15 @@ impl Network {
     }
 
     fn copy(&mut self, parcel: &Parcel, now: Nanos) -> Parcel {
-        let label = parcel.label.clone();
-        let id =
-            self.announce(parcel.from, Way::Duplicated, &parcel.datagram, label, Some(parcel.id), now);
-        Parcel { id, ..parcel.clone() }
+        let entry = Entry {
+            from: parcel.from,
+            to: Some(parcel.to),
+            way: Way::Duplicated,
+            label: parcel.label.clone(),
+            copy_of: Some(parcel.id),
+            datagram: parcel.datagram.clone(),
+        };
+        Parcel { id: self.announce(&entry, now), ..parcel.clone() }
     }
 
     pub(crate) fn lose(&mut self, datagram: DatagramId, why: String, now: Nanos) {

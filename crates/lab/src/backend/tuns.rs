@@ -9,14 +9,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::backend::carrier::{Carrier, CarrierError, Datagram, Handed, Outgoing, Spoken, bind};
-use crate::backend::ip::Packet;
+use crate::backend::carrier::{Carrier, CarrierError, Datagram, Handed, Outgoing, Spoken, bind, error_name};
+use crate::backend::ip::{Packet, Udp, too_big};
 use crate::backend::tun::TunHost;
 use crate::ip_packet::ip_packet;
 use crate::trace::HostIndex;
 
-/// Hosts there can be: each takes a namespace, an interface and some 10 ms to set up.
-pub(crate) const NETNS_HOSTS_MAX: usize = 32;
+/// The largest packet an interface takes: what fits a path, our network decides.
+const INTERFACE_MTU: u16 = u16::MAX;
 
 /// Bytes asked of the kernel for what waits at a socket.
 const KERNEL_BUFFER_BYTES: usize = 1024 * 1024;
@@ -37,9 +37,10 @@ pub(crate) struct Tuns {
 
 impl Tuns {
     /// Makes a host for each of these addresses but the last, which is the attacker's: he has no kernel.
-    pub(crate) fn new(addresses: Vec<SocketAddr>, mtu: u16) -> Result<Self, CarrierError> {
+    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Result<Self, CarrierError> {
         let hosts = addresses.split_last().map_or(&[][..], |(_attacker, hosts)| hosts);
-        let made: Result<Vec<_>, _> = hosts.iter().map(|address| TunHost::new(address.ip(), mtu)).collect();
+        let made: Result<Vec<_>, _> =
+            hosts.iter().map(|address| TunHost::new(address.ip(), INTERFACE_MTU)).collect();
         let by_ip = (0..).map(HostIndex).zip(hosts).map(|(host, address)| (address.ip(), host)).collect();
         Ok(Self { hosts: made?, by_ip, addresses, fresh: Vec::new(), registry: None })
     }
@@ -129,7 +130,7 @@ impl Carrier for Tuns {
             match socket.recv(&mut buffer) {
                 Ok(_) => {} // an answer to a socket that asks nothing
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => take(Outgoing::Told { host: *host, error: error.kind() }),
+                Err(error) => take(Outgoing::Told { host: *host, error: error_name(&error) }),
             }
         }
         Ok(())
@@ -143,6 +144,18 @@ impl Carrier for Tuns {
 
     fn deliver_packet(&mut self, to: HostIndex, packet: &[u8]) -> Result<(), CarrierError> {
         self.send_packet(to, packet).map(|_| ())
+    }
+
+    fn tell_too_big(&mut self, datagram: &Datagram, mtu: u16) -> Result<bool, CarrierError> {
+        let Some(to) = self.host_at(datagram.source.ip()) else {
+            return Ok(false);
+        };
+        let Datagram { source, destination, bytes } = datagram;
+        let quoted = Udp { source: *source, destination: *destination, payload: bytes };
+        let packet = too_big(&quoted, mtu)
+            .map_err(|error| CarrierError::socket("no packet can be made", io::Error::other(error)))?;
+        self.send_packet(to, &packet)?;
+        Ok(true)
     }
 }
 
@@ -184,7 +197,7 @@ mod tests {
     fn two_hosts() -> Option<Tuns> {
         let addresses = [[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 66]];
         let addresses = addresses.map(|ip| SocketAddr::from((ip, 4433))).to_vec();
-        match Tuns::new(addresses, 1500) {
+        match Tuns::new(addresses) {
             Ok(tuns) => Some(tuns),
             Err(error) if std::env::var_os("PEERBOUND_REQUIRE_NETNS").is_none() => {
                 eprintln!("skipped: {error}");
@@ -267,7 +280,7 @@ mod tests {
             Outgoing::Datagram { .. } | Outgoing::Told { .. } => None,
         });
         assert_eq!(refusal, Some((A, fresh, Some(b"let me in".to_vec()))));
-        let told = Outgoing::Told { host: B, error: io::ErrorKind::ConnectionRefused };
+        let told = Outgoing::Told { host: B, error: "ECONNREFUSED" };
         assert_eq!(taken.last(), Some(&told));
     }
 

@@ -28,9 +28,12 @@ pub(crate) fn cast(layout: &Layout<'_>, observe: Observe) -> Result<Vec<Option<P
     let contexts: Vec<Option<Context>> = layout
         .hosts
         .iter()
-        .map(|host| plan_of(host).map(|plan| context_for(&papers_of(layout, host, plan), &plan.dtls)).transpose())
+        .map(|host| {
+            plan_of(host).map(|plan| context_for(&papers_of(layout, host, plan), &plan.dtls)).transpose()
+        })
         .collect::<Result<_, _>>()?;
-    let ids: Vec<_> = contexts.iter().map(|context| context.as_ref().map(|c| node_id(&c.key_hash()))).collect();
+    let ids: Vec<_> =
+        contexts.iter().map(|context| context.as_ref().map(|c| node_id(&c.key_hash()))).collect();
     let company = Company { layout, ids: &ids };
     let parts = (0..).map(HostIndex).zip(layout.hosts.iter()).zip(contexts);
     Ok(parts
@@ -110,8 +113,12 @@ impl Company<'_> {
     fn neighbour(&self, host: HostIndex, link: &LinkPlan) -> Option<NeighbourConfig> {
         let [first, second] = link.between;
         let (other, admits, dials) = match host {
-            host if host == first => (second, link.admits[0], matches!(link.dials, Dials::First | Dials::Both)),
-            host if host == second => (first, link.admits[1], matches!(link.dials, Dials::Second | Dials::Both)),
+            host if host == first => {
+                (second, link.admits[0], matches!(link.dials, Dials::First | Dials::Both))
+            }
+            host if host == second => {
+                (first, link.admits[1], matches!(link.dials, Dials::Second | Dials::Both))
+            }
             _ => return None,
         };
         if !admits || link.dials == Dials::Nobody {

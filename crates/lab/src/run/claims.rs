@@ -13,8 +13,8 @@ use crate::run::pattern::fits;
 use crate::run::talks::Talks;
 use crate::run::wording::Wording;
 use crate::scenario::{
-    Bounds, End, EventKind, Expectation, Label, MessageFate, Path, Scenario, SealedByPlan,
-    SessionFate, Window,
+    Bounds, End, EventKind, Expectation, Label, MessageFate, Path, Scenario, SealedByPlan, SessionFate,
+    Window,
 };
 use crate::trace::{DatagramId, HostIndex, Nanos, SessionIndex, Way};
 
@@ -68,9 +68,9 @@ impl Facts<'_> {
             Expectation::Talked { label, pairs } => self.talked(label, *pairs),
             Expectation::Readable { label, by, is_readable } => self.readable(label, *by, *is_readable),
             Expectation::Wire { path, pattern, count, within } => {
-                let sent = self.sent_on(*path).filter(|(_, sent)| {
-                    fits(pattern, &sent.bytes) && holds_at(*within, sent.at)
-                });
+                let sent = self
+                    .sent_on(*path)
+                    .filter(|(_, sent)| fits(pattern, &sent.bytes) && holds_at(*within, sent.at));
                 counted(*count, sent.count(), "sent")
             }
             Expectation::Event { kind, at, count, within } => self.event(*kind, *at, *count, *within),
@@ -80,7 +80,10 @@ impl Facts<'_> {
             }
             Expectation::ReachableAll => {
                 let holds = (self.has_all_routes)();
-                Seen::of(holds, if holds { "every node has a route to every other" } else { "some routes are missing" })
+                Seen::of(
+                    holds,
+                    if holds { "every node has a route to every other" } else { "some routes are missing" },
+                )
             }
             Expectation::Broken(_) => return None,
         })
@@ -116,7 +119,8 @@ impl Facts<'_> {
     fn session(&self, between: [HostIndex; 2], fate: SessionFate) -> Seen {
         let [one, other] = between;
         let ends = |(index, label): (u32, &crate::trace::SessionLabel)| {
-            let is_theirs = [label.client, label.server] == between || [label.server, label.client] == between;
+            let is_theirs =
+                [label.client, label.server] == between || [label.server, label.client] == between;
             is_theirs.then_some(SessionIndex(index))
         };
         let first = (0..).zip(self.judge.sessions()).find_map(ends);
@@ -124,7 +128,9 @@ impl Facts<'_> {
         let is_up = self.judge.standing().is_up(between);
         let seen = match (first, held) {
             (None, _) => SessionFate::Never,
-            (Some(first), [Some(here), Some(there)]) if is_up && here == first && there == first => SessionFate::Alive,
+            (Some(first), [Some(here), Some(there)]) if is_up && here == first && there == first => {
+                SessionFate::Alive
+            }
             (Some(_), [Some(here), Some(there)]) if is_up && here == there => SessionFate::New,
             (Some(_), _) => SessionFate::Dead,
         };
@@ -212,7 +218,8 @@ impl Facts<'_> {
 
     fn open(&self, datagram: &Datagram, session: SessionIndex) -> Option<Vec<u8>> {
         let keys = self.judge.secrets(session)?.record_keys().ok()?;
-        let record = Records::of(&datagram.bytes).map_while(Result::ok).find(|record| record.header.epoch > 0)?;
+        let record =
+            Records::of(&datagram.bytes).map_while(Result::ok).find(|record| record.header.epoch > 0)?;
         [Direction::ClientToServer, Direction::ServerToClient]
             .into_iter()
             .find_map(|direction| keys.of(direction).open(&record))
@@ -228,7 +235,11 @@ impl Facts<'_> {
     }
 
     fn event(&self, kind: EventKind, at: HostIndex, count: Bounds, within: Window) -> Seen {
-        let all = self.judge.events().iter().filter(|(_, host, event)| *host == at && event_kind(event) == Some(kind));
+        let all = self
+            .judge
+            .events()
+            .iter()
+            .filter(|(_, host, event)| *host == at && event_kind(event) == Some(kind));
         let moments: Vec<Nanos> = all.map(|(at, _, _)| *at).collect();
         let counted = moments.iter().filter(|at| holds_at(within, **at)).count() as u64;
         let observed = match moments.first() {
@@ -264,7 +275,9 @@ impl Facts<'_> {
     fn sent_on(&self, path: Path) -> impl Iterator<Item = (DatagramId, &Datagram)> {
         self.judge.datagrams().filter(move |(_, sent)| {
             let from = self.judge.host_at(sent.source).unwrap_or(sent.by);
-            sent.way != Way::Duplicated && from == path.from && self.judge.host_at(sent.destination) == Some(path.to)
+            sent.way != Way::Duplicated
+                && from == path.from
+                && self.judge.host_at(sent.destination) == Some(path.to)
         })
     }
 }

@@ -162,7 +162,11 @@ impl<'a> Director<'a> {
             .map(|(index, step)| ExpectationOutcome {
                 number: 0,
                 expected: format!("step {} is taken: {}", index + 1, wording.step(step)),
-                observed: format!("never, within {:?}: {}", self.scenario.ends, wording.waiting_for(&step.trigger)),
+                observed: format!(
+                    "never, within {:?}: {}",
+                    self.scenario.ends,
+                    wording.waiting_for(&step.trigger)
+                ),
                 holds: false,
             })
             .collect();
@@ -277,7 +281,9 @@ impl<'a> Director<'a> {
                 self.shelf.put(label.clone(), bytes);
                 self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
             }
-            Action::SealWithKeys { .. } => self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??,
+            Action::SealWithKeys { .. } => {
+                self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??
+            }
             Action::Forge { record, label } => self.shelf.put_forged(label.clone(), record.clone()),
             Action::Capture { on, which, is_held, label } => {
                 let (on, which, is_held, label) = (*on, *which, *is_held, label.clone());
@@ -286,7 +292,8 @@ impl<'a> Director<'a> {
             Action::Release(label) => self.stage.release(label)?,
             Action::Inject(injection) => {
                 let ready = self.shelf.ready(injection, &self.judge, &mut self.chance);
-                let ready = ready.ok_or_else(|| wrong(&format!("there is no datagram \"{}\"", injection.datagram.0)))?;
+                let ready = ready
+                    .ok_or_else(|| wrong(&format!("there is no datagram \"{}\"", injection.datagram.0)))?;
                 for _ in 0..injection.times {
                     let shot = Shot {
                         by: injection.by,
@@ -337,7 +344,8 @@ impl<'a> Director<'a> {
             }
             Repeat::UntilPast { datagram, records } => {
                 let held = self.shelf.record_number(datagram, &self.judge);
-                let past = held.ok_or_else(|| trouble(&format!("\"{}\" has no record number", datagram.0)))?;
+                let past =
+                    held.ok_or_else(|| trouble(&format!("\"{}\" has no record number", datagram.0)))?;
                 for _ in 0..SENDS_UNTIL_PAST_MAX {
                     if self.newest_sent(plan.from).is_some_and(|newest| newest >= past + records) {
                         return Ok(());
@@ -385,7 +393,11 @@ impl<'a> Director<'a> {
         };
         let theft = Theft {
             keys: &keys,
-            direction: if client == path.from { Direction::ClientToServer } else { Direction::ServerToClient },
+            direction: if client == path.from {
+                Direction::ClientToServer
+            } else {
+                Direction::ServerToClient
+            },
             sequence: sequence_for(*sequence, judge, path.to, Some(path.from)),
             source: self.id(*by)?,
             destination: self.id(*to)?,

@@ -79,11 +79,9 @@ mod tests {
 
     #[test]
     fn a_finished_is_known_by_its_place() {
-        let flight = [
-            record(ContentType::ChangeCipherSpec, 0, &[1]),
-            record(ContentType::Handshake, 1, &[0x5a; 48]),
-        ]
-        .concat();
+        let flight =
+            [record(ContentType::ChangeCipherSpec, 0, &[1]), record(ContentType::Handshake, 1, &[0x5a; 48])]
+                .concat();
 
         assert!(fits(&of(HandshakeMessage::Finished), &flight));
         assert!(!fits(&of(HandshakeMessage::HelloRequest), &flight));
@@ -91,12 +89,11 @@ mod tests {
 
     #[test]
     fn type_and_epoch_must_be_those_of_one_record() {
-        let both = [
-            record(ContentType::Alert, 0, &[2, 40]),
-            record(ContentType::ApplicationData, 1, &[0; 30]),
-        ]
-        .concat();
-        let pattern = |record, epoch| Pattern { record: Some(record), epoch: Some(epoch), ..Pattern::default() };
+        let both =
+            [record(ContentType::Alert, 0, &[2, 40]), record(ContentType::ApplicationData, 1, &[0; 30])]
+                .concat();
+        let pattern =
+            |record, epoch| Pattern { record: Some(record), epoch: Some(epoch), ..Pattern::default() };
 
         assert!(fits(&pattern(ContentType::Alert, 0), &both));
         assert!(fits(&pattern(ContentType::ApplicationData, 1), &both));

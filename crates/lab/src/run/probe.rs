@@ -31,7 +31,8 @@ impl Director<'_> {
             if self.talks.since(first).iter().all(|talk| talk.is_over(now)) {
                 break;
             }
-            let until = [self.talks.next_at(), self.talks.waits_until()].into_iter().flatten().filter(|at| *at > now);
+            let until =
+                [self.talks.next_at(), self.talks.waits_until()].into_iter().flatten().filter(|at| *at > now);
             let Some(until) = until.min() else { break };
             self.stage.advance(until)?;
             self.watch()?;

@@ -52,7 +52,8 @@ impl Reference<'_> {
         let is_static = nodes.iter().all(|(_, node)| node.routing == Routing::Static);
         let mut pairs = Vec::new();
         for (from, _) in &nodes {
-            let reached = if is_static { self.by_static_routes(&usable, *from) } else { reachable(&usable, *from) };
+            let reached =
+                if is_static { self.by_static_routes(&usable, *from) } else { reachable(&usable, *from) };
             pairs.extend(reached.into_iter().map(|to| [*from, to]));
         }
         let both_ways: BTreeSet<_> = pairs.iter().copied().collect();
@@ -94,7 +95,12 @@ impl Reference<'_> {
             && link.between.iter().all(|host| judge.standing().is_running(*host) && !is_behind_nat(host))
             && first.dtls == second.dtls
             && [(first, other), (second, one)].into_iter().all(|(node, peer)| is_plain(node, peer))
-            && self.conditions.get(index).into_iter().flatten().all(|way| carries(way, first.mtu.max(second.mtu)))
+            && self
+                .conditions
+                .get(index)
+                .into_iter()
+                .flatten()
+                .all(|way| carries(way, first.mtu.max(second.mtu)))
             && !self.faults.iter().any(|fault| self.is_in_the_way(fault, link))
     }
 

@@ -56,7 +56,14 @@ mod tests {
     fn on_a_ring_the_shorter_way_is_taken_and_of_two_the_smaller_index() {
         let next = next_hops(hosts(&[(0, 1), (1, 2), (2, 3), (3, 0)]), HostIndex(0));
 
-        assert_eq!(next, BTreeMap::from([(HostIndex(1), HostIndex(1)), (HostIndex(2), HostIndex(1)), (HostIndex(3), HostIndex(3))]));
+        assert_eq!(
+            next,
+            BTreeMap::from([
+                (HostIndex(1), HostIndex(1)),
+                (HostIndex(2), HostIndex(1)),
+                (HostIndex(3), HostIndex(3))
+            ])
+        );
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl Shelf {
         chance: &mut ChaCha8Rng,
     ) -> Option<Ready> {
         let sequence_of = |sequence| sequence_for(sequence, judge, injection.to, sender_of(injection.source));
-        let held = self.held.get(&injection.datagram).cloned().or_else(|| from_wire(&injection.datagram, judge));
+        let held =
+            self.held.get(&injection.datagram).cloned().or_else(|| from_wire(&injection.datagram, judge));
         let (mut bytes, copy_of) = match held? {
             Held::Bytes { bytes, copy_of } => (bytes, copy_of),
             Held::Forged(record) => (forgery::record(&record, sequence_of(record.sequence), chance), None),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use peerbound_node::{Counters, Node, NodeConfig, SendError, Sending};
 use peerbound_sim::{
-    Directions, FaultId, HostId, Injection, NatId, Observed as Seen, START_UNIX_SECONDS, SocketId, Stand, Tap,
-    TapAction, TapId, VirtualTime, World, WorldConfig,
+    Directions, FaultId, HostId, Injection, NatId, Observed as Seen, START_UNIX_SECONDS, SocketId, Stand,
+    Tap, TapAction, TapId, VirtualTime, World, WorldConfig,
 };
 use peerbound_wire::{NodeId, PacketId};
 
@@ -15,16 +15,14 @@ use crate::judge::Observation;
 use crate::run::casting::{Part, cast};
 use crate::run::forgery::flip_bit;
 use crate::run::shelf::FLOW;
-use crate::run::sim_words::{
-    datagram_match, fault_action, in_sim, nat_config, observation, path_match,
-};
+use crate::run::sim_words::{datagram_match, fault_action, in_sim, nat_config, observation, path_match};
 use crate::run::stage::{Capture, Shot, Stage, StageError, Taken};
 use crate::run::{Backend, Observe, RunError, RunOptions};
 use crate::scenario::{Boot, Conditions, FaultAction, HostRole, Label, Layout, Scenario, SocketPlan, Source};
 use crate::trace::{HostIndex, HostLabel, Nanos};
 
 /// Where the attacker is, when he is somewhere himself: of the documentation's addresses (RFC 5737).
-const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
+pub(crate) const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
 
 /// A world, and what of the scenario stands for what in it. Hosts have the same numbers in both; the
 /// attacker's host is behind them.
@@ -109,7 +107,8 @@ impl SimStage {
             match role {
                 Some(HostRole::Node(_)) | Some(HostRole::Bystander) => {}
                 Some(HostRole::Forwarder { between }) => {
-                    let ends = between.map(|end| self.hosts.get(end.0 as usize).map_or(ATTACKER, |host| host.address));
+                    let ends = between
+                        .map(|end| self.hosts.get(end.0 as usize).map_or(ATTACKER, |host| host.address));
                     self.forwarders.insert(HostIndex(index), ends);
                     self.world.listen(socket);
                     self.readers.insert(socket, "forwarder".to_owned());
@@ -174,7 +173,10 @@ impl SimStage {
     }
 
     fn socket(&self, host: HostIndex) -> Result<SocketId, StageError> {
-        self.sockets.get(host.0 as usize).copied().ok_or_else(|| StageError::Failed("there is no such host".to_owned()))
+        self.sockets
+            .get(host.0 as usize)
+            .copied()
+            .ok_or_else(|| StageError::Failed("there is no such host".to_owned()))
     }
 
     /// Translates what the world has told, and lets forwarders do their work on the way.
@@ -342,7 +344,9 @@ impl Stage for SimStage {
         let tap = self.taps.get(label).map(|waiting| waiting.tap);
         match tap.map(|tap| self.world.release(tap)) {
             Some(1..) => Ok(()),
-            Some(0) | None => Err(StageError::Failed(format!("the attacker holds no datagram \"{}\"", label.0))),
+            Some(0) | None => {
+                Err(StageError::Failed(format!("the attacker holds no datagram \"{}\"", label.0)))
+            }
         }
     }
 

@@ -44,7 +44,13 @@ pub(crate) struct Question {
 
 impl Talks {
     /// Starts a talk; its first question is due at once. Returns its place.
-    pub(crate) fn start(&mut self, [from, to]: [HostIndex; 2], tries: u32, label: Option<Label>, now: Nanos) -> usize {
+    pub(crate) fn start(
+        &mut self,
+        [from, to]: [HostIndex; 2],
+        tries: u32,
+        label: Option<Label>,
+        now: Nanos,
+    ) -> usize {
         self.talks.push(Talk { from, to, label, answered: None, tries_left: tries, asks_at: now });
         self.talks.len() - 1
     }

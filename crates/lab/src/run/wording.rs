@@ -35,7 +35,9 @@ impl Wording<'_> {
                 let often = match &plan.repeat {
                     Repeat::Times(1) => String::new(),
                     Repeat::Times(times) => format!(", {times} times"),
-                    Repeat::UntilPast { datagram, records } => format!(", until {records} past {}", datagram.0),
+                    Repeat::UntilPast { datagram, records } => {
+                        format!(", until {records} past {}", datagram.0)
+                    }
                 };
                 format!("{} sends {what} to {}{often}", name(&plan.from), name(&plan.to))
             }
@@ -49,7 +51,11 @@ impl Wording<'_> {
             }
             Action::Forge { label, .. } => format!("{} is written by hand", label.0),
             Action::Capture { label, is_held, .. } => {
-                format!("the attacker {} {}", if *is_held { "lies in wait for" } else { "listens for" }, label.0)
+                format!(
+                    "the attacker {} {}",
+                    if *is_held { "lies in wait for" } else { "listens for" },
+                    label.0
+                )
             }
             Action::Release(label) => format!("the attacker lets {} go", label.0),
             Action::Inject(injection) => {
@@ -117,13 +123,30 @@ impl Wording<'_> {
             Expectation::Message { label, fate } => self.fate(label, fate),
             Expectation::Talked { label, pairs } => format!("{} pairs of {} talk", bounds(*pairs), label.0),
             Expectation::Readable { label, by, is_readable } => {
-                format!("{} {} {}", self.name(*by), if *is_readable { "can read" } else { "cannot read" }, label.0)
+                format!(
+                    "{} {} {}",
+                    self.name(*by),
+                    if *is_readable { "can read" } else { "cannot read" },
+                    label.0
+                )
             }
             Expectation::Wire { path, pattern, count, within } => {
-                format!("{} {} sent on {}{}", bounds(*count), pattern_text(pattern), self.path(*path), window(*within))
+                format!(
+                    "{} {} sent on {}{}",
+                    bounds(*count),
+                    pattern_text(pattern),
+                    self.path(*path),
+                    window(*within)
+                )
             }
             Expectation::Event { kind, at, count, within } => {
-                format!("{} tells of {} {} times{}", self.name(*at), kind.word(), bounds(*count), window(*within))
+                format!(
+                    "{} tells of {} {} times{}",
+                    self.name(*at),
+                    kind.word(),
+                    bounds(*count),
+                    window(*within)
+                )
             }
             Expectation::Told { host, error } => format!("a socket of {} is told {error}", self.name(*host)),
             Expectation::Ratio { over, under, at_least, at_most } => {
