@@ -282,7 +282,7 @@ impl<'a> Director<'a> {
                 self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
             }
             Action::SealWithKeys { .. } => {
-                self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??
+                self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??;
             }
             Action::Forge { record, label } => self.shelf.put_forged(label.clone(), record.clone()),
             Action::Capture { on, which, is_held, label } => {

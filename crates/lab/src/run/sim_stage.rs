@@ -183,10 +183,10 @@ impl SimStage {
     fn collect(&mut self) {
         for told in self.world.take_observations() {
             match &told.what {
-                Seen::Sent { datagram, source, destination, bytes, .. } if !self.forwarders.is_empty() => {
-                    if self.forwarders.keys().any(|forwarder| self.address(*forwarder) == *destination) {
-                        self.to_forward.insert(*datagram, (*source, bytes.clone()));
-                    }
+                Seen::Sent { datagram, source, destination, bytes, .. }
+                    if self.is_forwarder(*destination) =>
+                {
+                    self.to_forward.insert(*datagram, (*source, bytes.clone()));
                 }
                 Seen::Read { datagram, host, .. } => {
                     if let Some((source, bytes)) = self.to_forward.remove(datagram) {
@@ -198,6 +198,10 @@ impl SimStage {
             self.seen.push(observation(told, &self.readers));
         }
         self.look_into_taps();
+    }
+
+    fn is_forwarder(&self, address: SocketAddr) -> bool {
+        self.forwarders.keys().any(|forwarder| self.address(*forwarder) == address)
     }
 
     /// Passes a datagram on as it is: what comes from one of the two goes to the other.
