@@ -14,7 +14,7 @@ mod routes;
 pub(crate) mod shelf;
 mod sim_stage;
 pub(crate) mod sim_words;
-mod stage;
+pub(crate) mod stage;
 mod talks;
 mod wording;
 

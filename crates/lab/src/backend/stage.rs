@@ -23,6 +23,7 @@ use crate::backend::network::{Due, Entry, Network, Parcel};
 use crate::judge::{Life, Observation, Observed};
 use crate::run::casting::{Part, cast};
 use crate::run::shelf::FLOW;
+use crate::run::stage::{ATTACKER_NAME, FORWARDER};
 use crate::run::{Backend, CaptureOrder, RunError, RunOptions, Shot, Stage, StageError, Taken};
 use crate::scenario::{Boot, Conditions, HostRole, Label, Layout, Path, Scenario, SocketPlan, Source};
 use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos, Way};
@@ -158,7 +159,7 @@ impl RealStage {
             if let HostRole::Forwarder { between } = &plan.role
                 && let Some(socket) = self.sockets.remove(&host)
             {
-                self.add_reader(host, "forwarder", socket, Some(*between))?;
+                self.add_reader(host, FORWARDER, socket, Some(*between))?;
             }
         }
         for listener in &scenario.listeners {
@@ -395,7 +396,7 @@ impl RealStage {
         if parcel.to == self.attacker() {
             self.collect();
             let (datagram, host) = (parcel.id, parcel.to);
-            self.see(Observed::Read { datagram, host, by: "attacker".to_owned() }, at);
+            self.see(Observed::Read { datagram, host, by: ATTACKER_NAME.to_owned() }, at);
             return Ok(());
         }
         let (id, to, datagram) = (parcel.id, parcel.to, parcel.datagram.clone());
@@ -722,7 +723,7 @@ fn labels(layout: &Layout<'_>, parts: &[Option<Part>], addresses: &[SocketAddr])
         let id = part.as_ref().map(|part| part.id);
         (plan.name.clone(), id)
     });
-    let all = hosts.chain([("attacker".to_owned(), None)]);
+    let all = hosts.chain([(ATTACKER_NAME.to_owned(), None)]);
     all.zip(addresses).map(|((name, id), address)| HostLabel { name, address: *address, id }).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::run::casting::{Part, cast};
 use crate::run::forgery::flip_bit;
 use crate::run::shelf::FLOW;
 use crate::run::sim_words::{datagram_match, fault_action, in_sim, nat_config, observation, path_match};
-use crate::run::stage::{Capture, Shot, Stage, StageError, Taken};
+use crate::run::stage::{ATTACKER_NAME, Capture, FORWARDER, Shot, Stage, StageError, Taken};
 use crate::run::{Backend, Observe, RunError, RunOptions};
 use crate::scenario::{Boot, Conditions, FaultAction, HostRole, Label, Layout, Scenario, SocketPlan, Source};
 use crate::trace::{HostIndex, HostLabel, Nanos};
@@ -72,8 +72,8 @@ impl SimStage {
         for host in &hosts {
             world.add_host(&host.name, host.address.ip());
         }
-        hosts.push(HostLabel { name: "attacker".to_owned(), address: ATTACKER, id: None });
-        world.add_host("attacker", ATTACKER.ip());
+        hosts.push(HostLabel { name: ATTACKER_NAME.to_owned(), address: ATTACKER, id: None });
+        world.add_host(ATTACKER_NAME, ATTACKER.ip());
         let mut stage = Self {
             world,
             hosts,
@@ -111,11 +111,11 @@ impl SimStage {
                         .map(|end| self.hosts.get(end.0 as usize).map_or(ATTACKER, |host| host.address));
                     self.forwarders.insert(HostIndex(index), ends);
                     self.world.listen(socket);
-                    self.readers.insert(socket, "forwarder".to_owned());
+                    self.readers.insert(socket, FORWARDER.to_owned());
                 }
                 None => {
                     self.world.listen(socket);
-                    self.readers.insert(socket, "attacker".to_owned());
+                    self.readers.insert(socket, ATTACKER_NAME.to_owned());
                 }
             }
         }

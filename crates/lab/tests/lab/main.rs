@@ -3,6 +3,7 @@
 mod capture;
 mod connection_ids;
 mod demo;
+mod real_sockets;
 mod scenario_errors;
 mod scenario_files;
 mod tap;
