@@ -12,5 +12,7 @@ mod ceilings;
 mod commands;
 mod links;
 mod page;
+mod pictures;
+mod svg;
 mod terminal;
 mod toml_blocks;

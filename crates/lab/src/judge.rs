@@ -192,6 +192,10 @@ impl Judge {
                 self.note(at, Happening::Told { host, error });
             }
             Observed::Event { host, event } => self.on_event(at, host, event),
+            Observed::Remark { host, kind, text } => {
+                let text = format!("{} {text}", self.name(host));
+                self.note(at, Happening::Event { host, kind, text });
+            }
             Observed::Keys { host, peer, role, secrets } => self.on_keys(at, (host, peer, role), &secrets)?,
             Observed::Counters { host, counters } => self.check_conservation(at, host, &counters),
             Observed::Life { host, change } => {
@@ -421,6 +425,9 @@ impl Judge {
         let original = sent.copy_of.and_then(|original| self.datagrams.get(&original));
         if let Some(original) = original.filter(|original| original.bytes == sent.bytes) {
             return original.seal;
+        }
+        if let Some(record) = sent.with_id() {
+            return self.sealing.identify_with_id(&record).map_or(Seal::Unknown, Seal::By);
         }
         let Some(record) = sent.protected() else {
             return Seal::Clear;

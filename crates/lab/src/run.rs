@@ -9,6 +9,7 @@ pub(crate) mod forgery;
 mod occasion;
 pub(crate) mod pattern;
 mod probe;
+mod record_models;
 mod reference;
 mod routes;
 pub(crate) mod shelf;
@@ -33,6 +34,7 @@ use crate::trace::Trace;
 pub(crate) use sim_stage::ATTACKER;
 
 pub use director::play;
+pub(crate) use record_models::ID_BYTES;
 pub use stage::{Capture as CaptureOrder, Shot, Stage, StageError, Taken};
 
 /// Where a scenario is played.

@@ -1,4 +1,5 @@
 //! Whole runs on the simulator: what the judge finds, and what he must not miss.
 
 mod ladder;
+mod record_models;
 mod support;
