@@ -56,12 +56,18 @@ fn of_the_whole(scenario: &Scenario, backend: Backend) -> Option<String> {
             ),
         });
     }
-    let mut nodes = scenario.hosts.iter().filter_map(|host| match &host.role {
-        HostRole::Node(plan) => Some((&host.name, plan.routing)),
+    let of_a_host = scenario.hosts.iter().find_map(|host| match &host.role {
+        HostRole::Node(plan) => (plan.routing == Routing::Dynamic).then(|| {
+            format!("wait for routes to be found (`routing` of {}): use --on sim", host.name)
+        }),
+        HostRole::RecordModel(_) => Some(format!(
+            "run the record-layer model of {} (`record_model`): a daemon speaks no Connection IDs; use --on sim",
+            host.name
+        )),
         HostRole::Forwarder { .. } | HostRole::Bystander => None,
     });
-    if let Some((name, _)) = nodes.find(|(_, routing)| *routing == Routing::Dynamic) {
-        return Some(format!("find routes by itself (`routing` of {name}): use --on sim"));
+    if of_a_host.is_some() {
+        return of_a_host;
     }
     let addresses: BTreeSet<_> = scenario.hosts.iter().map(|host| host.address.ip()).collect();
     if backend == Backend::Netns && addresses.len() < hosts {
@@ -93,6 +99,7 @@ fn in_steps(scenario: &Scenario, backend: Backend) -> Option<String> {
             | Action::Ping { .. }
             | Action::Talk { .. }
             | Action::Seal { .. }
+            | Action::SealUnder { .. }
             | Action::SealWithKeys { .. }
             | Action::Forge { .. }
             | Action::Capture { .. }

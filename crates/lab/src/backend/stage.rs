@@ -543,7 +543,12 @@ impl Stage for RealStage {
         false
     }
 
-    fn send(&mut self, from: HostIndex, sending: Sending<'_>) -> Result<Taken, StageError> {
+    fn send(
+        &mut self,
+        from: HostIndex,
+        sending: Sending<'_>,
+        _label: Option<&Label>,
+    ) -> Result<Taken, StageError> {
         let Sending { destination, flow, is_reply, payload } = sending;
         let sent = self.daemon(from)?.send(destination, flow, is_reply, payload.to_vec());
         let taken = taken(sent)?;
@@ -557,7 +562,11 @@ impl Stage for RealStage {
         Ok(taken)
     }
 
-    fn seal(&mut self, by: HostIndex, sending: Sending<'_>) -> Result<(PacketId, Vec<u8>), StageError> {
+    fn seal(
+        &mut self,
+        by: HostIndex,
+        sending: Sending<'_>,
+    ) -> Result<(Option<PacketId>, Vec<u8>), StageError> {
         let Sending { destination, flow, is_reply, payload } = sending;
         // What the node has sent so far goes its way; what it sends now is looked at first.
         self.settle(by)?;
@@ -572,15 +581,22 @@ impl Stage for RealStage {
         diverted.into_iter().for_each(|datagram| self.on_sent(by, datagram));
         self.pump()?;
         settled?;
-        match (taken(sent)?, found) {
-            (Taken::As(packet), Some(datagram)) => Ok((packet, datagram.bytes)),
-            (Taken::As(_), None) => {
-                Err(StageError::Failed("what the node sealed did not come out".to_owned()))
-            }
-            (Taken::Refused(reason), _) => {
-                Err(StageError::Failed(format!("the node does not seal it: {reason}")))
-            }
-        }
+        let packet =
+            sent.map_err(|error| StageError::Failed(format!("the node does not seal it: {error}")))?;
+        let datagram =
+            found.ok_or_else(|| StageError::Failed("what the node sealed did not come out".to_owned()))?;
+        Ok((Some(packet), datagram.bytes))
+    }
+
+    fn seal_under(
+        &mut self,
+        _by: HostIndex,
+        _to: NodeId,
+        _id: Path,
+        _payload: &[u8],
+    ) -> Result<Vec<u8>, StageError> {
+        let what = "seal under a Connection ID: no daemon speaks any".to_owned();
+        Err(StageError::Impossible { backend: self.backend, what })
     }
 
     fn inject(&mut self, shot: &Shot<'_>) -> Result<(), StageError> {
