@@ -13,6 +13,7 @@ mod commands;
 mod links;
 mod page;
 mod pictures;
+mod sequence;
 mod svg;
 mod terminal;
 mod toml_blocks;

@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use peerbound_dtls::{Discard, REPLAY_WINDOW_RECORDS, Record, ReplayWindow};
+use peerbound_lab::run::{RunOptions, run};
+use peerbound_lab::scenario::Scenario;
+use peerbound_lab::trace::Trace;
 
 use crate::page::{Page, all_pages, root};
+use crate::sequence::sequence;
 use crate::svg::{Anchor, Canvas, FAINT, INK, Place};
 
 const FOLDER: &str = "docs/book/src/pictures";
@@ -142,6 +146,28 @@ fn the_window_in_chapter_nine_is_drawn_from_the_window() {
         canvas.words((56, place.y + 15), Anchor::Start, 13, INK, meaning);
     }
     assert_current("window.svg", &canvas.finish());
+}
+
+/// The runs that the book shows: a scenario, and which of its datagrams.
+#[test]
+fn runs_are_drawn_as_they_went() {
+    for (name, first, last) in [("cid-rebinding", "before", "answer"), ("cid-newest-record-stolen", "", "")] {
+        let trace = run_of(name);
+        let journeys = trace.journeys();
+        let place = |label: &str| journeys.iter().position(|journey| journey.label == Some(label));
+        let (first, last) = (place(first).unwrap_or(0), place(last).unwrap_or(journeys.len()));
+        let shown: Vec<_> = journeys.iter().take(last + 1).skip(first).map(|journey| journey.entry).collect();
+
+        let svg = sequence(&trace, |journey| shown.contains(&journey.entry), &["peer-moved", "check-failed"]);
+
+        assert_current(&format!("{name}.svg"), &svg);
+    }
+}
+
+fn run_of(name: &str) -> Trace {
+    let file = root().join(format!("examples/scenarios/{name}.toml"));
+    let scenario = Scenario::read(&file, &[]).expect("a scenario of the library");
+    run(&scenario, &RunOptions::with_seed(1)).expect("it can be run").trace
 }
 
 #[test]

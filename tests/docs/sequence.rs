@@ -1,34 +1,53 @@
 //! Draws a run as a picture: a lane for each host, time downwards, an arrow for each datagram. Where an
 //! arrow ends is what the run observed.
 
-use peerbound_lab::trace::{Fate, HostIndex, Journey, Trace};
+use peerbound_lab::trace::{Fate, Happening, HostIndex, Journey, Trace};
 use peerbound_node::Verdict;
 
 use crate::svg::{Anchor, Canvas, FAINT, INK, Place};
 
-const LANE_WIDTH: u32 = 230;
+const LANE_WIDTH: u32 = 360;
 const ROW_HEIGHT: u32 = 46;
 const HEAD_HEIGHT: u32 = 64;
 const MARGIN: u32 = 100;
+/// What hosts noticed has to fit.
+const WIDTH_MIN: u32 = 680;
 
 const TAKEN: &str = "#1a7f37";
 const STOPPED: &str = "#b42318";
 const LOST: &str = "#6b7785";
 
-/// Draws those datagrams of a run that `is_shown` picks out, and the hosts they touch.
-pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool) -> String {
+/// What stands on one line of the picture.
+enum Row<'a, 'b> {
+    Arrow(&'a Journey<'b>),
+    /// Something that a host noticed.
+    Note(&'a str),
+}
+
+/// Draws those datagrams of a run that `is_shown` picks out, in the order in which they ended, the hosts
+/// they touch, and what hosts noticed of these kinds.
+pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool, kinds: &[&str]) -> String {
     let journeys = trace.journeys();
     let shown: Vec<_> = journeys.iter().filter(|journey| is_shown(journey)).collect();
     assert!(!shown.is_empty(), "{}: no datagram is to be shown", trace.scenario);
+    let ended_at = |journey: &Journey<'_>| journey.end.as_ref().map_or(journey.sent_at, |end| end.at);
+    let mut rows: Vec<_> = shown.iter().map(|journey| (ended_at(journey), Row::Arrow(journey))).collect();
+    rows.extend(trace.entries.iter().filter_map(|entry| match &entry.what {
+        Happening::Event { kind, text, .. } if kinds.contains(kind) => Some((entry.at, Row::Note(text))),
+        _ => None,
+    }));
+    rows.sort_by_key(|(at, _)| *at);
     let lanes = lanes_of(trace, &shown);
     let count = |length: usize| u32::try_from(length).expect("a picture has few lanes and rows");
-    let width = 2 * MARGIN + LANE_WIDTH * (count(lanes.len()) - 1);
-    let height = HEAD_HEIGHT + ROW_HEIGHT * count(shown.len()) + 30;
-    let words: Vec<_> = shown.iter().map(|journey| in_words(trace, journey)).collect();
+    let span = LANE_WIDTH * (count(lanes.len()) - 1);
+    let width = (span + 2 * MARGIN).max(WIDTH_MIN);
+    let margin = (width - span) / 2;
+    let height = HEAD_HEIGHT + ROW_HEIGHT * count(rows.len()) + 30;
+    let words: Vec<_> = rows.iter().map(|(_, row)| in_words(trace, row)).collect();
     let mut canvas = Canvas::new(width, height, &trace.title, &words.join(" "));
     let x_of = |host: HostIndex| {
         let lane = lanes.iter().position(|lane| *lane == host).unwrap_or(0);
-        MARGIN + LANE_WIDTH * count(lane)
+        margin + LANE_WIDTH * count(lane)
     };
     for lane in &lanes {
         let x = x_of(*lane);
@@ -36,10 +55,18 @@ pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool) -
         canvas.words((x, 33), Anchor::Middle, 15, INK, trace.name_of(*lane));
         canvas.line((x, 42), (x, height - 12), FAINT, None);
     }
-    for (row, journey) in (0..).zip(&shown) {
-        let y = HEAD_HEIGHT + ROW_HEIGHT * row + 24;
-        let (from, to) = (x_of(journey.by), x_of(end_lane(trace, journey)));
-        arrow(&mut canvas, journey, from, to, y);
+    for (number, (_, row)) in (0..).zip(&rows) {
+        let y = HEAD_HEIGHT + ROW_HEIGHT * number + 24;
+        match row {
+            Row::Arrow(journey) => {
+                let (from, to) = (x_of(journey.by), x_of(end_lane(trace, journey)));
+                arrow(&mut canvas, journey, from, to, y);
+            }
+            Row::Note(text) => {
+                canvas.rectangle(Place { x: 20, y: y - 18, width: width - 40, height: 28 }, "#fff6d9");
+                canvas.words((width / 2, y), Anchor::Middle, 12, INK, text);
+            }
+        }
     }
     canvas.finish()
 }
@@ -47,8 +74,7 @@ pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool) -
 /// The hosts that the datagrams touch, in the order of the scenario.
 fn lanes_of(trace: &Trace, shown: &[&Journey<'_>]) -> Vec<HostIndex> {
     let hosts = (0..).map(HostIndex).take(trace.hosts.len());
-    let touches =
-        |host: &HostIndex| shown.iter().any(|j| j.by == *host || end_lane(trace, j) == *host);
+    let touches = |host: &HostIndex| shown.iter().any(|j| j.by == *host || end_lane(trace, j) == *host);
     hosts.filter(touches).collect()
 }
 
@@ -113,7 +139,11 @@ fn end_of(journey: &Journey<'_>) -> String {
     }
 }
 
-fn in_words(trace: &Trace, journey: &Journey<'_>) -> String {
+fn in_words(trace: &Trace, row: &Row<'_, '_>) -> String {
+    let journey = match row {
+        Row::Note(text) => return format!("{text}."),
+        Row::Arrow(journey) => journey,
+    };
     let (by, to) = (trace.name_of(journey.by), trace.name_of(end_lane(trace, journey)));
     format!("{by} to {to}: {}: {}.", name_of(journey), end_of(journey))
 }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerbound_dtls::{ErrorStack, Role, SessionSecrets};
-use peerbound_node::{Counters, Event, Verdict};
+use peerbound_node::{Counters, Event, Lock, Verdict};
 use peerbound_wire::{NodeId, PacketId};
 
 use crate::judge::frames::Frames;
@@ -207,6 +207,7 @@ impl Judge {
             }
             Observed::Step { number, text } => self.note(at, Happening::Step { number, text }),
             Observed::Captured { datagram, label } => {
+                self.by_label.entry(label.clone()).or_default().push(datagram);
                 self.captured.insert(label, datagram);
             }
             Observed::Message { host, packet, label } => self.name_message(host, packet, label),
@@ -454,11 +455,28 @@ impl Judge {
         };
         let trouble = match reason {
             None => "no reason was counted".to_owned(),
-            Some(reason) if lock_of(reason) == Some(lock) => return,
-            Some(reason) => format!("the reason that was counted is {reason}"),
+            Some(reason) if lock_of(reason) != Some(lock) => {
+                format!("the reason that was counted is {reason}")
+            }
+            Some(reason) => match self.own_session_of(arrival) {
+                Some(sealed_by) if lock == Lock::RecordAuth => {
+                    format!("counted {reason}, although it was sealed by {}", self.describe(sealed_by))
+                }
+                Some(_) | None => return,
+            },
         };
         let text = format!("{} dropped a datagram at {lock}, and {trouble}", self.name(arrival.host));
         self.violate(arrival.at, Invariant::DropReason, Some(arrival.datagram), text);
+    }
+
+    /// Returns who sealed a datagram, if that is the session that its receiver holds with its sender.
+    fn own_session_of(&self, arrival: Acceptance) -> Option<SealedBy> {
+        let datagram = self.datagrams.get(&arrival.datagram)?;
+        let from = self.by_address.get(&datagram.source)?;
+        let sealed_by = datagram.seal.sealed_by()?;
+        let is_own =
+            sealed_by.to == arrival.host && self.live.get(&(arrival.host, *from)) == Some(&sealed_by.session);
+        is_own.then_some(sealed_by)
     }
 
     fn end(&mut self, at: Nanos, datagram: DatagramId, end: End) {
