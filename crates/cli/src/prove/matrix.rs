@@ -1,0 +1,197 @@
+//! A proof as a table: experiments downwards, what was expected beside what was observed.
+
+use std::borrow::Cow;
+
+use anstyle::Style;
+use peerbound_lab::prove::{Check, Proof, ProofOutcome, ProofReport};
+use textwrap::core::display_width;
+use textwrap::{Options, WordSplitter};
+
+use crate::columns::{WIDTH, cell, paragraph, short};
+use crate::groups::grouped;
+
+const BOLD: Style = Style::new().bold();
+
+/// Columns of an experiment's name, and of what was expected and observed.
+const NAME: usize = 28;
+const SEEN: usize = 21;
+const _: () = assert!(2 + NAME + 1 + SEEN + 1 + SEEN + 1 + 3 <= WIDTH);
+
+/// How much of a proof is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// A line for each experiment.
+    Lines,
+    /// Every single thing that was expected.
+    Checks,
+}
+
+/// Tells a whole report.
+pub(crate) fn tell(report: &ProofReport, detail: Detail) -> String {
+    let suite = report.suite.as_ref().map_or_else(String::new, |suite| format!(", {suite}"));
+    let mut lines = paragraph("", 0, &format!("On {}, seed {}{suite}, {}", report.backend, report.seed, report.openssl));
+    for (group, proofs) in grouped(&report.proofs, |proof| &proof.group) {
+        lines.push(String::new());
+        let heading = cell(group, 2 + NAME);
+        lines.push(format!("{BOLD}{heading}{BOLD:#} {} {} held", cell("expected", SEEN), cell("observed", SEEN)).trim_end().to_owned());
+        for proof in proofs {
+            lines.extend(experiment(proof, report, detail));
+        }
+    }
+    lines.push(String::new());
+    lines.extend(complaints(report));
+    lines.push(verdict(report));
+    lines.join("\n")
+}
+
+fn experiment(proof: &Proof, report: &ProofReport, detail: Detail) -> Vec<String> {
+    let name = proof.label();
+    match &proof.outcome {
+        ProofOutcome::Refused { reason } => beside(&name, &format!("not on {}: {reason}", report.backend)),
+        ProofOutcome::Failed { .. } => beside(&name, "NOT CARRIED OUT, see below"),
+        ProofOutcome::Held | ProofOutcome::DidNotHold => match detail {
+            Detail::Lines => in_one_line(&name, proof),
+            Detail::Checks => check_by_check(&name, proof),
+        },
+    }
+}
+
+/// The first thing that is not as expected stands for an experiment; where there is none, the first.
+fn in_one_line(name: &str, proof: &Proof) -> Vec<String> {
+    let telling = proof.checks.iter().find(|check| !check.holds).or_else(|| proof.checks.first());
+    let Some(check) = telling else {
+        return beside(name, "nothing was expected");
+    };
+    row(name, &check.expected, &check.observed, is_as_expected(check.holds))
+}
+
+fn check_by_check(name: &str, proof: &Proof) -> Vec<String> {
+    let mut lines = paragraph(&format!("  {BOLD}{name}{BOLD:#}  "), 4, &proof.title);
+    for check in &proof.checks {
+        lines.extend(full_row(check));
+    }
+    lines
+}
+
+/// What was expected beside what was observed, broken into lines rather than cut.
+fn full_row(check: &Check) -> Vec<String> {
+    const HALF: usize = 35;
+    const _: () = assert!(4 + HALF + 1 + HALF + 1 + 3 <= WIDTH);
+    let options = || Options::new(HALF).word_splitter(WordSplitter::NoHyphenation);
+    let expected = textwrap::wrap(&check.expected, options());
+    let observed = textwrap::wrap(&check.observed, options());
+    let lines = (0..expected.len().max(observed.len())).map(|line| {
+        let at = |column: &[Cow<'_, str>]| cell(column.get(line).map_or("", |text| text), HALF);
+        let holds = if line == 0 { is_as_expected(check.holds) } else { "" };
+        format!("    {} {} {holds}", at(&expected), at(&observed)).trim_end().to_owned()
+    });
+    lines.collect()
+}
+
+fn row(name: &str, expected: &str, observed: &str, holds: &str) -> Vec<String> {
+    let cells = format!("{} {} {holds}", cell(expected, SEEN), cell(observed, SEEN));
+    if display_width(name) <= NAME {
+        return vec![format!("  {} {cells}", cell(name, NAME))];
+    }
+    vec![format!("  {}", short(name, WIDTH - 2)), format!("  {} {cells}", cell("", NAME))]
+}
+
+/// A name, and a text in place of the columns.
+fn beside(name: &str, text: &str) -> Vec<String> {
+    if display_width(name) <= NAME {
+        return paragraph(&format!("  {} ", cell(name, NAME)), 2 + NAME + 1, text);
+    }
+    let mut lines = vec![format!("  {}", short(name, WIDTH - 2))];
+    let indent = " ".repeat(2 + NAME + 1);
+    lines.extend(paragraph(&indent, indent.len(), text));
+    lines
+}
+
+fn is_as_expected(holds: bool) -> &'static str {
+    if holds { "yes" } else { "NO" }
+}
+
+fn complaints(report: &ProofReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for proof in &report.proofs {
+        let complaints = proof.complaints();
+        if complaints.is_empty() {
+            continue;
+        }
+        lines.extend(paragraph("", 2, &format!("{}: {}", proof.label(), proof.title)));
+        for complaint in complaints {
+            lines.extend(paragraph("  ", 4, &complaint));
+        }
+        // Not broken, so that it can be copied.
+        lines.push(format!("  {}", proof.replay));
+        lines.push(String::new());
+    }
+    lines
+}
+
+fn verdict(report: &ProofReport) -> String {
+    let totals = report.totals;
+    let ran = totals.held + totals.did_not_hold + totals.failed;
+    let experiments = if ran == 1 { "experiment" } else { "experiments" };
+    let mut text = if totals.hold() {
+        format!("{ran} {experiments}, all as expected")
+    } else {
+        format!("{ran} {experiments}, {} NOT as expected", totals.did_not_hold + totals.failed)
+    };
+    if totals.refused > 0 {
+        text += &format!("; {} not possible on {}", totals.refused, report.backend);
+    }
+    text + "."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prove::samples::report;
+
+    fn plain(report: &ProofReport, detail: Detail) -> String {
+        anstream::adapter::strip_str(&tell(report, detail)).to_string()
+    }
+
+    #[test]
+    fn each_outcome_has_its_words() {
+        assert_eq!(
+            plain(&report(), Detail::Lines),
+            "\
+On sim, seed 7, OpenSSL 3.0.22 & friends
+
+ladder                         expected              observed              held
+  held                         record-auth           record-auth           yes
+  wrong                        demux                 record-auth           NO
+
+loss                           expected              observed              held
+  broken                       NOT CARRIED OUT, see below
+  refused suite=AES128-GCM     not on sim: loopback cannot spoof
+                               \"192.0.2.9:1\" <step 3>
+
+wrong: The claim of wrong
+  expected demux; observed record-auth
+  peerbound sim replay wrong --seed 7
+
+broken: The claim of broken
+  it could not be carried out: A found no port
+  peerbound sim replay broken --seed 7
+
+3 experiments, 2 NOT as expected; 1 not possible on sim."
+        );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut report = report();
+        report.proofs[0].name = "a-name-that-nobody-would-give-to-an-experiment".to_owned();
+        report.proofs[1].checks[0].observed = "something that takes a whole sentence to say".to_owned();
+        report.proofs[1].title = "A claim of many words ".repeat(9);
+
+        for detail in [Detail::Lines, Detail::Checks] {
+            let text = plain(&report, detail);
+            let widest = text.lines().max_by_key(|line| display_width(line)).unwrap();
+            assert!(display_width(widest) <= WIDTH, "{widest}");
+        }
+    }
+}
