@@ -190,7 +190,8 @@ impl Sender<'_> {
             | Event::DialFailed { .. }
             | Event::StrangerFailed { .. }
             | Event::Pong { .. }
-            | Event::Frame(_) => Ok(()),
+            | Event::Frame(_)
+            | Event::Session(_) => Ok(()),
         }
     }
 

@@ -131,7 +131,7 @@ impl Session {
         role: Role,
         cookie: Vec<u8>,
     ) -> Result<Self, ErrorStack> {
-        let mut engine = Engine::new(context.ssl(), options.mtu)?;
+        let mut engine = Engine::new(context.ssl(), options.mtu, options.first_timeout)?;
         engine.set_certificate_bytes_max(HANDSHAKE_MESSAGE_BYTES_MAX);
         let per_session_data =
             PerSession { admission: options.admission.clone(), cookie, refusal: Mutex::new(None) };
@@ -139,7 +139,7 @@ impl Session {
         Ok(Self {
             engine,
             role,
-            gate: Gate::new(options.gate, context.strictness()),
+            gate: Gate::new(options.gate, options.replay_mirror, context.strictness()),
             mtu: options.mtu,
             strictness: context.strictness(),
             hello_random: None,

@@ -27,11 +27,11 @@ mod verdict;
 
 pub use config::{Demux, NeighbourConfig, NodeConfig, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{Event, FrameAction, FrameSeen};
+pub use event::{Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use node::{NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
-pub use verdict::{Lock, Verdict};
+pub use verdict::{Lock, Reason, Verdict};
 
 use peerbound_dtls::KeyHash;
 use peerbound_wire::NodeId;

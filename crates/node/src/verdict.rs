@@ -4,6 +4,8 @@ use std::fmt;
 
 use peerbound_dtls::{Discard, Outcome};
 
+use crate::counters::DatagramDrop;
+
 /// What held a datagram up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
@@ -39,6 +41,37 @@ impl Lock {
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Why one datagram went no further: finer than its [`Lock`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It came to no session's judgement.
+    Datagram(DatagramDrop),
+    /// A session discarded its first record.
+    Record(Discard),
+    /// It brought a certificate, or terms, that were refused.
+    PeerRefused,
+}
+
+impl Reason {
+    /// Returns the reason as counters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Datagram(reason) => reason.name(),
+            Self::Record(discard) => discard.name(),
+            Self::PeerRefused => "peer-refused",
+        }
+    }
+
+    pub(crate) fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Accepted | Outcome::Killed => None,
+            Outcome::Discarded(discard) => Some(Self::Record(discard)),
+            Outcome::NoSession => Some(Self::Datagram(DatagramDrop::NoSession)),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use peerbound_dtls::{AssociationEvent, CloseReason, DownReason, Peer};
 use peerbound_wire::{Header, Hello, Kind, NodeId, RoutingMessage};
 
 use crate::counters::FrameDrop;
-use crate::event::Event;
+use crate::event::{Event, SessionSeen};
 use crate::links::Link;
 use crate::liveness::LinkState;
 use crate::neighbour::{Neighbour, NeighbourState};
@@ -29,8 +29,14 @@ impl Node {
                 return link.peer;
             };
             match event {
-                AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
-                AssociationEvent::Replaced(_) => self.on_session_replaced(address, now),
+                AssociationEvent::Up(peer) => {
+                    self.tell_of_session(address, &peer);
+                    self.on_session_up(address, &peer, now);
+                }
+                AssociationEvent::Replaced(peer) => {
+                    self.tell_of_session(address, &peer);
+                    self.on_session_replaced(address, now);
+                }
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
                     self.tell_of_stranger(address, reason, now);
@@ -82,6 +88,19 @@ impl Node {
         {
             tracing::info!(%id, %address, suite = peer.suite.name, "Neighbour up");
             self.events.push_back(Event::NeighbourUp { id, address, role, peer });
+        }
+    }
+
+    fn tell_of_session(&mut self, address: SocketAddr, peer: &Peer) {
+        if !self.config.observe_sessions {
+            return;
+        }
+        let session = self.links.get(&address).and_then(|link| link.association.session());
+        let secrets = session.and_then(|session| Some((session.role(), session.secrets()?)));
+        if let Some((role, secrets)) = secrets {
+            let peer = crate::node_id(&peer.key);
+            let secrets = Box::new(secrets.clone());
+            self.events.push_back(Event::Session(SessionSeen { peer, address, role, secrets }));
         }
     }
 

@@ -255,7 +255,8 @@ impl Net {
             Event::NeighbourDown { id, reason } => Some(format!("{} down: {reason}", of(id))),
             Event::DialFailed { id, reason, .. } => Some(format!("{} not reached: {reason}", of(id))),
             Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
-            Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } | Event::Frame(_) => None,
+            Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => None,
+            Event::Frame(_) | Event::Session(_) => None,
         };
         self.events[index].iter().filter_map(word).collect()
     }

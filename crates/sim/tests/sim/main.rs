@@ -1,0 +1,5 @@
+//! Worlds as a whole, one module per hazard.
+
+mod determinism;
+mod support;
+mod triangle;
