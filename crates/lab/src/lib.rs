@@ -5,15 +5,17 @@
 
 mod cast;
 mod demo;
+pub mod experiment;
 mod ip_packet;
 mod ladder;
 mod pcapng;
+pub mod prove;
 mod relay_run;
 mod report;
 mod rig;
 mod rungs;
 pub mod scenario;
-mod shrink;
+pub mod shrink;
 pub mod sweep;
 mod tape;
 pub mod trace;
@@ -26,6 +28,5 @@ pub use ladder::LabError;
 pub use pcapng::{Capture, CaptureError, CapturedPacket, InterfaceIndex};
 pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
 pub use rig::RigError;
-pub use shrink::{SHRINK_RUNS, ShrinkError, Shrunk, Size, Tried, shrink};
 pub use tape::{Tape, Taped};
 pub use workers::{run_all, workers_of_this_machine};

@@ -135,6 +135,12 @@ impl Proof {
         if parameters.is_empty() { self.name.clone() } else { format!("{} {}", self.name, parameters.join(" ")) }
     }
 
+    /// The check that stands for all of them: the first one that does not hold, else the first.
+    #[must_use]
+    pub fn telling_check(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| !check.holds).or_else(|| self.checks.first())
+    }
+
     /// What did not come out as expected, a sentence each.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {

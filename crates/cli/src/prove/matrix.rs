@@ -56,10 +56,8 @@ fn experiment(proof: &Proof, report: &ProofReport, detail: Detail) -> Vec<String
     }
 }
 
-/// The first thing that is not as expected stands for an experiment; where there is none, the first.
 fn in_one_line(name: &str, proof: &Proof) -> Vec<String> {
-    let telling = proof.checks.iter().find(|check| !check.holds).or_else(|| proof.checks.first());
-    let Some(check) = telling else {
+    let Some(check) = proof.telling_check() else {
         return beside(name, "nothing was expected");
     };
     row(name, &check.expected, &check.observed, is_as_expected(check.holds))
@@ -129,7 +127,8 @@ fn complaints(report: &ProofReport) -> Vec<String> {
     lines
 }
 
-fn verdict(report: &ProofReport) -> String {
+/// Says in one sentence how it all came out.
+pub(super) fn verdict(report: &ProofReport) -> String {
     let totals = report.totals;
     let ran = totals.held + totals.did_not_hold + totals.failed;
     let experiments = if ran == 1 { "experiment" } else { "experiments" };

@@ -33,6 +33,8 @@ pub struct SweepPlan {
     pub scenario_hash: String,
     /// Where it runs.
     pub backend: String,
+    /// The suite that all nodes were told to use, if they were.
+    pub suite: Option<String>,
     /// The parameters of each point, as TOML literals.
     pub points: Vec<BTreeMap<String, String>>,
     /// The seeds that are tried at each point.
@@ -142,6 +144,9 @@ impl SweepPlan {
         ];
         if let Some((what, one, two)) = texts.into_iter().find(|(_, one, two)| one != two) {
             return Some(format!("the {what} is {one} here and {two} there"));
+        }
+        if self.suite != other.suite {
+            return Some("the suites are others".to_owned());
         }
         if self.points != other.points {
             return Some("the parameters are others".to_owned());
@@ -280,6 +285,7 @@ pub(crate) mod tests {
             scenario: "loss".to_owned(),
             scenario_hash: "00".to_owned(),
             backend: "sim".to_owned(),
+            suite: None,
             points: losses.iter().map(point).collect(),
             seeds,
             shard: Shard::WHOLE,
