@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use peerbound_node::{Node, NodeConfig};
 
-use crate::ids::{HostId, SocketId};
+use crate::ids::{HostId, NatId, SocketId};
 use crate::socket::Sharing;
 use crate::stream::Stream;
 use crate::time::VirtualTime;
@@ -14,6 +14,8 @@ use crate::time::VirtualTime;
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) ip: IpAddr,
+    /// The NAT that it is behind.
+    pub(crate) nat: Option<NatId>,
     pub(crate) power: Power,
     /// Its sockets, in the order in which they were bound; closed ones are taken out.
     pub(crate) sockets: Vec<SocketId>,
@@ -79,6 +81,7 @@ impl Host {
         Self {
             name: name.to_owned(),
             ip,
+            nat: None,
             power: Power::On,
             sockets: Vec::new(),
             tenant: Tenant::None,

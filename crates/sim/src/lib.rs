@@ -9,10 +9,14 @@
 
 mod chance;
 mod conditions;
+mod fault;
 mod flight;
+mod handshake;
 pub mod hooks;
 mod host;
 mod ids;
+mod matching;
+mod nat;
 mod observation;
 mod path;
 mod queue;
@@ -20,16 +24,24 @@ mod queue;
 mod random;
 mod socket;
 mod stream;
+mod tap;
 mod time;
 #[expect(unsafe_code, reason = "C symbols can be defined in no other way; every block says why it is sound")]
 mod vclock;
 mod world;
 
 pub use conditions::{Bursts, Conditions, Directions, MTU_UNLIMITED, Outage, TooBig};
+pub use fault::{Fault, FaultAction};
+pub use handshake::{HandshakeType, handshake_messages};
 pub use hooks::{HookError, START_UNIX_SECONDS};
 pub use host::Power;
 pub use ids::{DatagramId, FaultId, HostId, NatId, SocketId, TapId};
+pub use matching::{Content, DatagramMatch, PathMatch};
+pub use nat::{Dependence, Hairpin, NatConfig};
 pub use observation::{Loss, Observation, Observe, Observed, SocketError, Way};
+pub use path::{HELD_AT_MOST, Path, Transit};
 pub use socket::BindError;
+pub use tap::{Captured, Rewrite, Tap, TapAction};
 pub use time::VirtualTime;
+pub use world::attacker::{Injection, Stand};
 pub use world::{World, WorldConfig};

@@ -1,14 +1,17 @@
-//! One direction between two hosts: decides what becomes of a datagram that enters it, and when.
+//! One direction between two hosts: decides what becomes of a datagram that enters it, and when. It is
+//! the same in a world of virtual time and between real sockets.
+
+use std::time::Duration;
 
 use crate::chance::{Dice, Purpose};
 use crate::conditions::{Bursts, Conditions, TooBig};
-use crate::flight::FlightId;
 use crate::observation::Loss;
 use crate::time::{VirtualTime, nanos};
 
-/// One direction of a path, with what it remembers.
+/// One direction of a path, with what it remembers. It knows datagrams by their size; `D` is what its
+/// owner knows them by.
 #[derive(Debug)]
-pub(crate) struct Path {
+pub struct Path<D> {
     conditions: Conditions,
     dice: Dice,
     /// When what waits before its rate will have left.
@@ -17,7 +20,9 @@ pub(crate) struct Path {
     last_arrival: VirtualTime,
     weather: Weather,
     /// Datagrams that the next one overtakes.
-    pub(crate) held: Vec<FlightId>,
+    /// Those that the next one overtakes. Their owner lets them go when one has passed, or when they
+    /// have waited for [`HELD_AT_MOST`].
+    pub held: Vec<D>,
 }
 
 /// The state of the model of bursts.
@@ -29,22 +34,30 @@ enum Weather {
 
 /// What becomes of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transit {
+pub enum Transit {
+    /// It is gone.
     Lost(Loss),
     /// It arrives then, and a copy of it then, if there is one.
     Arrives {
+        /// When it does.
         at: VirtualTime,
+        /// When a second one like it does.
         copy_at: Option<VirtualTime>,
     },
-    /// It lets the next one pass.
+    /// It lets the next one pass: its owner lays it by in [`Path::held`].
     Held,
 }
 
-impl Path {
-    pub(crate) fn new(conditions: Conditions, dice: Dice) -> Self {
+/// How long a datagram waits to be overtaken: then it goes on, for nobody came.
+pub const HELD_AT_MOST: Duration = Duration::from_millis(100);
+
+impl<D> Path<D> {
+    /// Makes a path with dice of its own: they follow from the seed and the two numbers of its place.
+    #[must_use]
+    pub fn new(conditions: Conditions, seed: u64, place: (u64, u64)) -> Self {
         Self {
             conditions,
-            dice,
+            dice: Dice::new(seed, place.0, place.1),
             busy_until: VirtualTime::ZERO,
             last_arrival: VirtualTime::ZERO,
             weather: Weather::Good,
@@ -52,17 +65,19 @@ impl Path {
         }
     }
 
-    pub(crate) fn conditions(&self) -> &Conditions {
+    /// Returns what it is like.
+    #[must_use]
+    pub fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
     /// Takes other conditions from here on; what is on its way arrives as it would have.
-    pub(crate) fn set_conditions(&mut self, conditions: Conditions) {
+    pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;
     }
 
     /// Decides about a packet of this size, headers included.
-    pub(crate) fn enter(&mut self, packet_bytes: u64, now: VirtualTime) -> Transit {
+    pub fn enter(&mut self, packet_bytes: u64, now: VirtualTime) -> Transit {
         if self.conditions.outage.is_on(now) {
             return Transit::Lost(Loss::Partition);
         }
@@ -91,7 +106,7 @@ impl Path {
     }
 
     /// Returns when a datagram arrives that leaves at this moment: behind all that left before it.
-    pub(crate) fn arrival(&mut self, left_at: VirtualTime) -> VirtualTime {
+    pub fn arrival(&mut self, left_at: VirtualTime) -> VirtualTime {
         let jitter = self.dice.up_to(Purpose::Jitter, nanos(self.conditions.jitter));
         let at = left_at + self.conditions.latency;
         self.last_arrival = self.last_arrival.max(VirtualTime(at.0.saturating_add(jitter)));

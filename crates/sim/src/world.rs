@@ -6,19 +6,25 @@ use std::time::Instant;
 
 use peerbound_node::Event;
 
-use crate::chance::Dice;
 use crate::conditions::{Conditions, Directions};
+use crate::fault::ArmedFault;
 use crate::flight::{FlightId, Flights};
 use crate::hooks::{self, HookError};
 use crate::host::{Host, Power};
-use crate::ids::{HostId, SocketId, index, next};
+use crate::ids::{HostId, NatId, SocketId, index, next};
+use crate::nat::Nat;
 use crate::observation::{Observation, Observe, Observed, SocketError};
 use crate::path::Path;
 use crate::queue::Queue;
 use crate::socket::Socket;
+use crate::tap::ArmedTap;
 use crate::time::VirtualTime;
+use crate::world::sending::Stage;
 
 mod arriving;
+pub(crate) mod attacker;
+mod faults;
+mod nats;
 mod nodes;
 mod sending;
 mod sockets;
@@ -55,9 +61,14 @@ pub struct World {
     now: VirtualTime,
     queue: Queue<Due>,
     hosts: Vec<Host>,
-    by_ip: BTreeMap<IpAddr, HostId>,
+    /// The hosts by address, on the inside of each NAT and outside of all.
+    by_ip: BTreeMap<(Option<NatId>, IpAddr), HostId>,
+    nats: Vec<Nat>,
+    nats_by_ip: BTreeMap<IpAddr, NatId>,
     sockets: Vec<Socket>,
-    paths: Vec<Path>,
+    paths: Vec<Path<FlightId>>,
+    faults: Vec<ArmedFault>,
+    taps: Vec<ArmedTap>,
     flights: Flights,
     next_datagram: u64,
     observations: Vec<Observation>,
@@ -70,6 +81,8 @@ pub struct World {
 enum Due {
     /// A datagram arrives.
     Arrive(FlightId),
+    /// A datagram that was held up goes on.
+    Proceed { flight: FlightId, stage: Stage },
     /// A node wants its timers to run.
     Wake(HostId),
     /// Datagrams that nobody overtook have waited long enough.
@@ -103,8 +116,12 @@ impl World {
             queue: Queue::new(),
             hosts: Vec::new(),
             by_ip: BTreeMap::new(),
+            nats: Vec::new(),
+            nats_by_ip: BTreeMap::new(),
             sockets: Vec::new(),
             paths: Vec::new(),
+            faults: Vec::new(),
+            taps: Vec::new(),
             flights: Flights::default(),
             next_datagram: 0,
             observations: Vec::new(),
@@ -116,7 +133,7 @@ impl World {
     pub fn add_host(&mut self, name: &str, ip: IpAddr) -> HostId {
         let id = HostId(next(&self.hosts));
         self.hosts.push(Host::new(name, ip));
-        self.by_ip.insert(ip, id);
+        self.by_ip.insert((None, ip), id);
         id
     }
 
@@ -155,6 +172,7 @@ impl World {
         self.now = self.now.max(at);
         match due {
             Due::Arrive(flight) => self.arrive(flight),
+            Due::Proceed { flight, stage } => self.meet(flight, stage),
             Due::Wake(host) => self.wake(host, at),
             Due::ReleaseHeld { path } => self.release_held(path),
             Due::Tell(icmp) => self.tell(&icmp),
@@ -243,13 +261,13 @@ impl World {
     }
 
     /// Returns one direction between two hosts, made when it is first asked for.
-    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path) {
+    fn path_between(&mut self, from: HostId, to: HostId) -> (u32, &mut Path<FlightId>) {
         let number = match self.host(from).paths.binary_search_by_key(&to, |(to, _)| *to) {
             Ok(at) => self.host(from).paths[at].1,
             Err(at) => {
                 let number = next(&self.paths);
-                let dice = Dice::new(self.seed, u64::from(from.0), u64::from(to.0));
-                self.paths.push(Path::new(self.network.clone(), dice));
+                let place = (u64::from(from.0), u64::from(to.0));
+                self.paths.push(Path::new(self.network.clone(), self.seed, place));
                 self.host_mut(from).paths.insert(at, (to, number));
                 number
             }

@@ -10,6 +10,9 @@ use crate::world::{Icmp, World};
 impl World {
     /// Lets a datagram arrive at the end of its path.
     pub(super) fn arrive(&mut self, flight: FlightId) {
+        if !self.pass_in(flight) {
+            return;
+        }
         let Flight { id, to: host, source, destination, .. } = *self.flights.get(flight);
         if self.host(host).power == Power::Off {
             self.lose(flight, Loss::HostDown);

@@ -1,17 +1,13 @@
 //! The part of a world that puts datagrams on their way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::flight::{Flight, FlightId};
-use crate::ids::{DatagramId, HostId, index};
+use crate::ids::{DatagramId, HostId, NatId, index};
 use crate::observation::{Loss, Observe, Observed, SocketError, Way};
-use crate::path::Transit;
+use crate::path::{HELD_AT_MOST, Transit};
 use crate::world::{Due, Icmp, World};
-
-/// How long a datagram waits to be overtaken: then it goes on, for nobody came.
-const HELD_AT_MOST: Duration = Duration::from_millis(100);
 
 /// A datagram on its way into the world, but for its bytes.
 #[derive(Debug, Clone)]
@@ -25,22 +21,55 @@ pub(super) struct Outgoing {
     pub(super) copy_of: Option<DatagramId>,
 }
 
+/// What a datagram meets next, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Taps,
+    Faults,
+    Path,
+}
+
 impl World {
-    /// Brings a datagram into the world and on its way.
+    /// Brings a datagram into the world and on its way, through the NAT of its host if there is one.
     pub(super) fn emit(&mut self, outgoing: Outgoing, bytes: &[u8]) -> DatagramId {
+        let nat = self.host(outgoing.from).nat;
+        self.emit_from(outgoing, bytes, nat, Stage::Taps)
+    }
+
+    /// Brings a datagram into the world, through a NAT if there is one, and lets it meet what comes from
+    /// this stage on.
+    pub(super) fn emit_from(
+        &mut self,
+        outgoing: Outgoing,
+        bytes: &[u8],
+        nat: Option<NatId>,
+        stage: Stage,
+    ) -> DatagramId {
         let id = self.announce(&outgoing, bytes);
         let Outgoing { from, source, destination, label, .. } = outgoing;
-        let to = self.host_at(destination.ip());
-        let flight =
-            Flight { id, from, to: to.unwrap_or(from), source, destination, bytes: Vec::new(), label };
+        let flight = Flight { id, from, to: from, source, destination, bytes: Vec::new(), label };
         let flight = self.flights.keep(flight, bytes);
-        match to {
-            None => self.lose(flight, Loss::NoSuchHost),
-            // To itself: over no path at all.
-            Some(to) if to == from => self.queue.put(self.now, Due::Arrive(flight)),
-            Some(_) => self.enter_path(flight),
+        if nat.is_none_or(|nat| self.pass_out(flight, nat)) {
+            match self.reached_from(from, destination) {
+                None => self.lose(flight, Loss::NoSuchHost),
+                // To itself: over no path at all.
+                Some(to) if to == from => self.queue.put(self.now, Due::Arrive(flight)),
+                Some(to) => {
+                    self.flights.get_mut(flight).to = to;
+                    self.meet(flight, stage);
+                }
+            }
         }
         id
+    }
+
+    /// Lets a datagram meet what comes from this stage on.
+    pub(super) fn meet(&mut self, flight: FlightId, stage: Stage) {
+        match stage {
+            Stage::Taps => self.meet_taps(flight),
+            Stage::Faults => self.meet_faults(flight),
+            Stage::Path => self.enter_path(flight),
+        }
     }
 
     /// Gives a datagram its number and tells of it.
@@ -74,10 +103,7 @@ impl World {
                 }
                 self.lose(flight, loss);
             }
-            Transit::Held => {
-                path.held.push(flight);
-                self.queue.put(now + HELD_AT_MOST, Due::ReleaseHeld { path: number });
-            }
+            Transit::Held => self.hold_back(flight),
             Transit::Arrives { at, copy_at } => {
                 self.queue.put(at, Due::Arrive(flight));
                 if let Some(copy_at) = copy_at {
@@ -89,6 +115,33 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Lets the next datagram on its path overtake this one.
+    pub(super) fn hold_back(&mut self, flight: FlightId) {
+        let Flight { from, to, .. } = *self.flights.get(flight);
+        let (number, path) = self.path_between(from, to);
+        path.held.push(flight);
+        self.queue.put(self.now + HELD_AT_MOST, Due::ReleaseHeld { path: number });
+    }
+
+    /// Puts other bytes into a datagram, which is another one from here on.
+    pub(super) fn change(&mut self, flight: FlightId, bytes: &[u8], why: Loss) {
+        let Flight { id: datagram, from, source, destination, ref label, .. } = *self.flights.get(flight);
+        let outgoing = Outgoing {
+            from,
+            way: Way::Changed,
+            source,
+            destination,
+            label: label.clone(),
+            copy_of: Some(datagram),
+        };
+        self.observe(Observe::Everything, || Observed::Lost { datagram, why });
+        let id = self.announce(&outgoing, bytes);
+        let flying = self.flights.get_mut(flight);
+        flying.id = id;
+        flying.bytes.clear();
+        flying.bytes.extend_from_slice(bytes);
     }
 
     /// Lets what was held back go on, behind what has entered the path since.
@@ -134,7 +187,7 @@ impl World {
         source: SocketAddr,
         destination: SocketAddr,
     ) {
-        let Some(to) = self.host_at(source.ip()) else {
+        let Some((to, source)) = self.owner_of(source, at) else {
             return;
         };
         let conditions = self.conditions(at, to);
@@ -143,11 +196,6 @@ impl World {
         }
         let arrives = if at == to { self.now } else { self.now + conditions.latency };
         self.queue.put(arrives, Due::Tell(Box::new(Icmp { to, error, source, destination })));
-    }
-
-    /// Returns the host with this address.
-    pub(super) fn host_at(&self, ip: IpAddr) -> Option<HostId> {
-        self.by_ip.get(&ip).copied()
     }
 }
 

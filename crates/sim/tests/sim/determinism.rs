@@ -44,8 +44,10 @@ fn the_same_seed_gives_the_same_bytes_in_another_process() {
 fn two_worlds_in_two_threads_at_once_do_not_disturb_each_other() {
     let alone: Vec<_> = (20..24).map(run).collect();
 
-    let threads: Vec<_> = (20..24).map(|seed| std::thread::spawn(move || run(seed))).collect();
-    let together: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let together: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (20..24).map(|seed| scope.spawn(move || run(seed))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
 
     assert_eq!(together, alone);
 }

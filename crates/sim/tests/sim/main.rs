@@ -1,5 +1,6 @@
 //! Worlds as a whole, one module per hazard.
 
 mod determinism;
+mod faults;
 mod support;
 mod triangle;

@@ -1,6 +1,5 @@
 //! Three nodes in a row, A, B and C, and what tests want to know of their world.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -186,13 +185,4 @@ pub(crate) fn fingerprint(seen: &[Observation]) -> u64 {
         }
     }
     hash
-}
-
-/// Counts words.
-pub(crate) fn count<T: Ord>(words: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
-    let mut counts = BTreeMap::new();
-    for word in words {
-        *counts.entry(word).or_default() += 1;
-    }
-    counts
 }
