@@ -14,6 +14,7 @@ mod words;
 
 pub use files::{TRACE_FILES, TraceError};
 pub use journey::{Fate, Journey, JourneyEnd};
+pub(crate) use lines::hex;
 pub use lines::TRACE_SCHEMA;
 pub use model::{
     DatagramId, Entry, Happening, HostIndex, HostLabel, Nanos, SealedBy, SessionIndex, SessionLabel, Trace,

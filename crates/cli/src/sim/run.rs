@@ -105,7 +105,7 @@ pub(crate) fn not_run(source: &Source, error: RunError) -> Failure {
     let sentence = anyhow!("{}: {error}", source.file);
     match error {
         RunError::Stage(StageError::Impossible { .. }) | RunError::Step { .. } => Failure::Request(sentence),
-        RunError::Stage(StageError::Failed(_)) | RunError::Cast(_) | RunError::Keys(_) => {
+        RunError::Stage(StageError::Failed(_)) | RunError::Cast(_) | RunError::Keys(_) | RunError::Seal(_) => {
             Failure::World(sentence)
         }
     }

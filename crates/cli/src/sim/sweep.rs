@@ -14,9 +14,10 @@ use peerbound_lab::experiment::{Experiment, swept};
 use peerbound_lab::run::{Backend, RunError};
 use peerbound_lab::scenario::{Parameters, Scenario};
 use peerbound_lab::sweep::{
-    RUNS_MAX, SWEEP_SCHEMA, Seeds, Shard, Summary, SweepFile, SweepPlan, SweptRun, write_line,
+    RUNS_MAX, SWEEP_SCHEMA, Seeds, Shard, Summary, SweepFile, SweepPlan, SweptRun, scenario_hash,
+    write_line,
 };
-use peerbound_lab::{run_all, sha256_hex, workers_of_this_machine};
+use peerbound_lab::{run_all, workers_of_this_machine};
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::{Output, complain};
@@ -125,7 +126,7 @@ fn plan(source: &Source, points: &[Scenario], arguments: &SweepArguments) -> Res
         peerbound: env!("CARGO_PKG_VERSION").to_owned(),
         openssl: openssl_version().to_owned(),
         scenario: source.name.clone(),
-        scenario_hash: sha256_hex(source.text.as_bytes()),
+        scenario_hash: scenario_hash(&source.text),
         backend: arguments.on.to_string(),
         suite: arguments.suite.map(|suite| suite.name.to_owned()),
         points: points.iter().map(|scenario| scenario.parameters.clone()).collect(),

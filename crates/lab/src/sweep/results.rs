@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::sweep::{Seeds, Shard};
+use crate::trace::hex;
 
 /// The version of the file's shape.
 pub const SWEEP_SCHEMA: u32 = 1;
@@ -221,6 +223,12 @@ impl SweepFile {
     pub fn is_complete(&self) -> bool {
         self.plan.runs().all(|(run, ..)| self.runs.contains_key(&run))
     }
+}
+
+/// Returns what a plan calls a scenario's text by: its SHA-256 in hexadecimal.
+#[must_use]
+pub fn scenario_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// Writes one line of a file of results.
