@@ -50,8 +50,8 @@ pub enum ReplayMirror {
     /// It does, as on every node.
     #[default]
     On,
-    /// It does not: OpenSSL discards a replay all the same, in silence, and what verifies counts as
-    /// taken. For tests of the tests: a judge that does not notice this is none.
+    /// It does not: OpenSSL discards a replay all the same, in silence, and it is taken for one that
+    /// does not verify. For tests of the tests: a judge that does not notice is none.
     Off,
 }
 

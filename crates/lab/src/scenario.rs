@@ -1,18 +1,27 @@
 //! A scenario: who takes part, what is done, what must be seen. It says nothing about where it runs;
 //! the simulator, loopback sockets and network namespaces take the same one.
 
+mod error;
 mod expectation;
 mod fault;
+mod file;
 mod mesh;
+mod parameters;
+mod parse;
+mod place;
 mod plan;
+mod render;
 mod step;
 mod sweep;
+mod valid;
+mod values;
 mod words;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use error::ScenarioError;
 pub use expectation::{
     Bounds, End, EventKind, Expectation, Invariant, MessageFate, SealedByPlan, SessionFate, Window,
 };
@@ -81,6 +90,16 @@ impl Scenario {
         match &self.mesh {
             Some(mesh) => mesh.lay_out(seed),
             None => Layout { hosts: Cow::Borrowed(&self.hosts), links: Cow::Borrowed(&self.links) },
+        }
+    }
+
+    /// Returns what people call a host; `attacker` for the lane behind all of them.
+    #[must_use]
+    pub fn name(&self, host: HostIndex) -> Cow<'_, str> {
+        match (self.hosts.get(host.0 as usize), &self.mesh) {
+            (Some(plan), _) => Cow::Borrowed(&plan.name),
+            (None, Some(mesh)) if host.0 < mesh.nodes => Cow::Owned(format!("N{}", host.0)),
+            (None, _) => Cow::Borrowed("attacker"),
         }
     }
 

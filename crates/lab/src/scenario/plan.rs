@@ -44,6 +44,23 @@ pub struct HostPlan {
     pub role: HostRole,
 }
 
+impl HostPlan {
+    /// Returns the node that runs on it, if one does.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodePlan> {
+        match &self.role {
+            HostRole::Node(node) => Some(node),
+            HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        }
+    }
+
+    /// Returns whether a node runs on it.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        self.node().is_some()
+    }
+}
+
 /// What runs on a host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostRole {

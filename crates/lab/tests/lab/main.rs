@@ -3,6 +3,8 @@
 mod capture;
 mod connection_ids;
 mod demo;
+mod scenario_errors;
+mod scenario_files;
 mod tap;
 mod trace_forms;
 mod tshark;

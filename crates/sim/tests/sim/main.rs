@@ -1,6 +1,12 @@
 //! Worlds as a whole, one module per hazard.
 
+mod attacker;
+mod commands;
 mod determinism;
 mod faults;
+mod links;
+mod nat;
+mod sockets;
 mod support;
+mod timers;
 mod triangle;
