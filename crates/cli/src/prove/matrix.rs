@@ -165,8 +165,8 @@ ladder                         expected              observed              held
 
 loss                           expected              observed              held
   broken                       NOT CARRIED OUT, see below
-  refused suite=AES128-GCM     not on sim: loopback cannot spoof
-                               \"192.0.2.9:1\" <step 3>
+  refused suite=AES128-GCM     not on sim: loopback cannot spoof \"192.0.2.9:1\"
+                               <step 3>
 
 wrong: The claim of wrong
   expected demux; observed record-auth

@@ -22,7 +22,7 @@ pub(crate) fn tell(summary: &Summary) -> String {
     let what = format!("{} on {}: {points}{}{suite}", summary.scenario, summary.backend, summary.seeds);
     let mut lines = paragraph("", 2, &what);
     lines.push(String::new());
-    lines.push(format!("  {} {:>9} {:>9}  as expected, with 95 % confidence", cell("", POINT), "runs", "held"));
+    lines.push(format!("  {} {:>9} {:>9}  rate, with 95 % confidence", cell("", POINT), "runs", "held"));
     for point in &summary.points {
         lines.extend(about(point));
     }
@@ -177,7 +177,7 @@ mod tests {
         let expected = "\
 loss on sim: 2 points x seeds 1 to 20
 
-                                  runs      held  as expected, with 95 % confidence
+                                  runs      held  rate, with 95 % confidence
   loss=0.0                          20        20  100.0 % (83.9 to 100.0)
   loss=0.5                          20         5   25.0 % (11.2 to 46.9)
     15 x not: the request delivered at C
