@@ -256,13 +256,15 @@ impl Word for EventKind {
 pub enum Invariant {
     /// Nothing protected is accepted unless the oracle names the session, and the direction to here.
     AcceptedWithoutOracle,
+    /// No record is accepted twice (RFC 6347, 4.1.2.6).
+    AcceptedTwice,
     /// No datagram that the attacker made or changed ends an established session.
     ForgedDatagramEndsSession,
     /// At every node: received + originated = sent + delivered + dropped.
     Conservation,
     /// No frame passes a node twice, and none dies of its hop limit.
     RoutingLoop,
-    /// Every datagram and frame that is dropped has exactly one reason.
+    /// Every datagram ends once, and each that is dropped has one reason, which is its lock's.
     DropReason,
     /// At the end every pair that is connected can talk.
     ConnectedCanTalk,
@@ -271,6 +273,7 @@ pub enum Invariant {
 impl Word for Invariant {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("accepted-without-oracle", Self::AcceptedWithoutOracle),
+        ("accepted-twice", Self::AcceptedTwice),
         ("forged-datagram-ends-session", Self::ForgedDatagramEndsSession),
         ("conservation", Self::Conservation),
         ("routing-loop", Self::RoutingLoop),
