@@ -99,7 +99,11 @@ pub(crate) fn prove(arguments: &ProveArguments, output: &Output) -> CommandResul
     Ok(Outcome::Held)
 }
 
-fn carry_out(arguments: &ProveArguments, sources: &[Source], output: &Output) -> Result<ProofReport, Failure> {
+fn carry_out(
+    arguments: &ProveArguments,
+    sources: &[Source],
+    output: &Output,
+) -> Result<ProofReport, Failure> {
     let mut jobs = Vec::new();
     for source in sources {
         jobs.extend(experiments(source, arguments)?);
@@ -116,17 +120,15 @@ fn carry_out(arguments: &ProveArguments, sources: &[Source], output: &Output) ->
         &places,
         workers,
         |place| jobs[*place].carry_out(arguments.out.as_deref()),
-        |done, result| {
-            match result {
-                Ok(proof) => {
-                    progress.advance(&proof.name);
-                    proofs[places[done]] = Some(proof);
-                    ControlFlow::Continue(())
-                }
-                Err(failure) => {
-                    trouble.get_or_insert(failure);
-                    ControlFlow::Break(())
-                }
+        |done, result| match result {
+            Ok(proof) => {
+                progress.advance(&proof.name);
+                proofs[places[done]] = Some(proof);
+                ControlFlow::Continue(())
+            }
+            Err(failure) => {
+                trouble.get_or_insert(failure);
+                ControlFlow::Break(())
             }
         },
     );
@@ -185,7 +187,9 @@ fn experiments<'a>(source: &'a Source, arguments: &ProveArguments) -> Result<Vec
             None => Job { source, experiment, refused: None },
             Some(suite) => match experiment.clone().with_suite(suite) {
                 Ok(experiment) => Job { source, experiment, refused: None },
-                Err(error) => Job { source, experiment, refused: Some(format!("{error}: run it without --suite")) },
+                Err(error) => {
+                    Job { source, experiment, refused: Some(format!("{error}: run it without --suite")) }
+                }
             },
         })
     });

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use glob::Pattern;
 use peerbound_lab::scenario::Scenario;
-use peerbound_lab::{LibraryScenario, library};
+use peerbound_lab::{LibraryEntry, library};
 
 use crate::outcome::Failure;
 use crate::pki::about;
@@ -34,14 +34,13 @@ impl Source {
         Scenario::parse(&self.text, &self.file, overrides).map_err(Failure::request)
     }
 
-    fn of_library(scenario: &LibraryScenario) -> Self {
+    fn of_library(entry: &LibraryEntry) -> Self {
         Self {
-            name: scenario.name.to_owned(),
-            file: format!("{}.toml", scenario.name),
-            text: scenario.text.to_owned(),
+            name: entry.name.to_owned(),
+            file: format!("{}.toml", entry.name),
+            text: entry.text.to_owned(),
         }
     }
-
 }
 
 /// Reads a scenario from a file.
@@ -59,7 +58,7 @@ pub(crate) fn one(given: &str) -> Result<Source, Failure> {
     if is_path(given) {
         return of_file(Path::new(given));
     }
-    let known = library().iter().find(|scenario| scenario.name == given);
+    let known = library().iter().find(|entry| entry.name == given);
     known.map(Source::of_library).ok_or_else(|| unknown(given))
 }
 
@@ -90,12 +89,17 @@ fn places(text: &str) -> Result<Vec<usize>, Failure> {
     let pattern = Pattern::new(text).map_err(|error| {
         Failure::Request(anyhow!("{text:?} is no pattern ({error}): * stands for any letters"))
     })?;
-    let fits = |scenario: &LibraryScenario| {
-        pattern.matches(scenario.name) || pattern.matches(scenario.group)
-    };
-    let places = library().iter().enumerate().filter(|(_, scenario)| fits(scenario));
-    let places: Vec<_> = places.map(|(place, _)| place).collect();
+    let mut places = Vec::new();
+    for (place, entry) in library().iter().enumerate() {
+        if pattern.matches(entry.name) || pattern.matches(&group_of(entry)?) {
+            places.push(place);
+        }
+    }
     if places.is_empty() { Err(unknown(text)) } else { Ok(places) }
+}
+
+fn group_of(entry: &LibraryEntry) -> Result<String, Failure> {
+    Ok(Source::of_library(entry).parse(&[])?.group)
 }
 
 fn is_path(given: &str) -> bool {
@@ -103,7 +107,8 @@ fn is_path(given: &str) -> bool {
 }
 
 fn unknown(given: &str) -> Failure {
-    let known = library().iter().flat_map(|scenario| [scenario.name, scenario.group]);
+    let groups: BTreeSet<_> = library().iter().filter_map(|entry| group_of(entry).ok()).collect();
+    let known = library().iter().map(|entry| entry.name).chain(groups.iter().map(String::as_str));
     let hint = match nearest(given, known) {
         Some(name) => format!("did you mean {name:?}?"),
         None => "`peerbound prove --list` says which there are".to_owned(),

@@ -1,11 +1,13 @@
 //! One scenario under one choice of seed, parameters, backend and suite: how it is carried out by
 //! those who count runs, and what they keep of it.
 
+mod brief;
+
 use std::collections::BTreeMap;
 
 use peerbound_dtls::Suite;
 
-use crate::prove::{Check, Proof, ProofOutcome};
+use crate::prove::{Brief, Check, Proof, ProofOutcome};
 use crate::run::{Backend, RunError, RunOptions, RunReport, StageError, run};
 use crate::scenario::{HostRole, Parameters, Scenario, Word};
 use crate::sweep::{SweptFailure, SweptRun};
@@ -136,12 +138,14 @@ pub fn checks(scenario: &Scenario, report: &RunReport) -> Vec<Check> {
         expected: outcome.expected.clone(),
         observed: outcome.observed.clone(),
         holds: outcome.holds,
+        brief: brief::brief(scenario, outcome),
     });
     let violations = report.violations.iter().filter(|violation| !breaks.contains(&violation.invariant));
     let violations = violations.map(|violation| Check {
         expected: format!("invariant {}", violation.invariant.word()),
         observed: violation.text.clone(),
         holds: false,
+        brief: Brief { expected: violation.invariant.word().to_owned(), observed: "broken".to_owned() },
     });
     outcomes.chain(violations).collect()
 }
@@ -172,7 +176,10 @@ fn times(trace: &Trace, elapsed: std::time::Duration) -> BTreeMap<String, u64> {
             times.entry(format!("{label} delivered")).or_insert(entry.at.0.saturating_sub(since.0));
         }
     }
-    let up = trace.entries.iter().filter(|entry| matches!(entry.what, Happening::Event { kind: "neighbour-up", .. }));
+    let up = trace
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.what, Happening::Event { kind: "neighbour-up", .. }));
     if let Some(first) = up.map(|entry| entry.at.0).next() {
         times.insert("first link up".to_owned(), first);
     }
@@ -182,7 +189,8 @@ fn times(trace: &Trace, elapsed: std::time::Duration) -> BTreeMap<String, u64> {
 
 /// How many datagrams there were, and how many the network lost.
 fn counts(trace: &Trace) -> BTreeMap<String, u64> {
-    let count = |fits: fn(&Happening) -> bool| trace.entries.iter().filter(|entry| fits(&entry.what)).count() as u64;
+    let count =
+        |fits: fn(&Happening) -> bool| trace.entries.iter().filter(|entry| fits(&entry.what)).count() as u64;
     BTreeMap::from([
         ("datagrams sent".to_owned(), count(|what| matches!(what, Happening::Sent { .. }))),
         ("datagrams lost".to_owned(), count(|what| matches!(what, Happening::Lost { .. }))),
@@ -234,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_replay_says_what_is_not_a_matter_of_course() {
-        let parameters = BTreeMap::from([("loss".to_owned(), "0.2".to_owned()), ("who".to_owned(), "\"B C\"".to_owned())]);
+        let parameters =
+            BTreeMap::from([("loss".to_owned(), "0.2".to_owned()), ("who".to_owned(), "\"B C\"".to_owned())]);
 
         assert_eq!(replay_command("a", "sim", 7, &BTreeMap::new(), None), "peerbound sim replay a --seed 7");
         assert_eq!(

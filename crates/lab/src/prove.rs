@@ -87,6 +87,17 @@ pub struct Check {
     pub observed: String,
     /// Whether they agree.
     pub holds: bool,
+    /// The same in a word or two.
+    pub brief: Brief,
+}
+
+/// What was expected and what was observed, in a word or two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Brief {
+    /// What should have been seen.
+    pub expected: String,
+    /// What was seen.
+    pub observed: String,
 }
 
 /// How many experiments came out how.
@@ -130,9 +141,16 @@ impl Proof {
     /// What it is called in a list: its name, with its parameters where it has any.
     #[must_use]
     pub fn label(&self) -> String {
-        let parameters: Vec<_> =
-            self.parameters.iter().map(|(name, value)| format!("{name}={}", value.trim_matches('"'))).collect();
-        if parameters.is_empty() { self.name.clone() } else { format!("{} {}", self.name, parameters.join(" ")) }
+        let parameters: Vec<_> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.trim_matches('"')))
+            .collect();
+        if parameters.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} {}", self.name, parameters.join(" "))
+        }
     }
 
     /// The check that stands for all of them: the first one that does not hold, else the first.
@@ -147,7 +165,9 @@ impl Proof {
         match &self.outcome {
             ProofOutcome::Held | ProofOutcome::Refused { .. } => vec![],
             ProofOutcome::Failed { reason } => vec![format!("it could not be carried out: {reason}")],
-            ProofOutcome::DidNotHold => self.checks.iter().filter(|check| !check.holds).map(Check::to_sentence).collect(),
+            ProofOutcome::DidNotHold => {
+                self.checks.iter().filter(|check| !check.holds).map(Check::to_sentence).collect()
+            }
         }
     }
 }

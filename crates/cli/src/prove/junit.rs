@@ -77,7 +77,8 @@ mod tests {
                     let name = String::from_utf8(start.name().as_ref().to_vec()).unwrap();
                     counted.see(&name, &stack);
                     if name == "testsuite" {
-                        (suites, counted, claimed) = (suites + 1, Counted::default(), Counted::claimed(&start));
+                        (suites, counted, claimed) =
+                            (suites + 1, Counted::default(), Counted::claimed(&start));
                     }
                     stack.push(name);
                 }
@@ -144,7 +145,10 @@ mod tests {
     fn a_failure_says_what_was_seen_and_how_to_see_it_again() {
         let xml = to_xml(&report()).unwrap();
 
-        assert!(xml.contains("expected demux; observed record-auth"), "{xml}");
+        assert!(
+            xml.contains("expected reply is dropped at demux; observed dropped at record-auth at A"),
+            "{xml}"
+        );
         assert!(xml.contains("replay: peerbound sim replay wrong --seed 7"), "{xml}");
         assert!(xml.contains("loopback cannot spoof &quot;192.0.2.9:1&quot; &lt;step 3&gt;"), "{xml}");
     }

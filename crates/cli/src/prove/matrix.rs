@@ -29,11 +29,16 @@ pub(crate) enum Detail {
 /// Tells a whole report.
 pub(crate) fn tell(report: &ProofReport, detail: Detail) -> String {
     let suite = report.suite.as_ref().map_or_else(String::new, |suite| format!(", {suite}"));
-    let mut lines = paragraph("", 0, &format!("On {}, seed {}{suite}, {}", report.backend, report.seed, report.openssl));
+    let mut lines =
+        paragraph("", 0, &format!("On {}, seed {}{suite}, {}", report.backend, report.seed, report.openssl));
     for (group, proofs) in grouped(&report.proofs, |proof| &proof.group) {
         lines.push(String::new());
         let heading = cell(group, 2 + NAME);
-        lines.push(format!("{BOLD}{heading}{BOLD:#} {} {} held", cell("expected", SEEN), cell("observed", SEEN)).trim_end().to_owned());
+        lines.push(
+            format!("{BOLD}{heading}{BOLD:#} {} {} held", cell("expected", SEEN), cell("observed", SEEN))
+                .trim_end()
+                .to_owned(),
+        );
         for proof in proofs {
             lines.extend(experiment(proof, report, detail));
         }
@@ -60,7 +65,7 @@ fn in_one_line(name: &str, proof: &Proof) -> Vec<String> {
     let Some(check) = proof.telling_check() else {
         return beside(name, "nothing was expected");
     };
-    row(name, &check.expected, &check.observed, is_as_expected(check.holds))
+    row(name, &check.brief.expected, &check.brief.observed, is_as_expected(check.holds))
 }
 
 fn check_by_check(name: &str, proof: &Proof) -> Vec<String> {
@@ -169,7 +174,7 @@ loss                           expected              observed              held
                                <step 3>
 
 wrong: The claim of wrong
-  expected demux; observed record-auth
+  expected reply is dropped at demux; observed dropped at record-auth at A
   peerbound sim replay wrong --seed 7
 
 broken: The claim of broken
@@ -184,7 +189,7 @@ broken: The claim of broken
     fn no_line_is_wider_than_a_terminal() {
         let mut report = report();
         report.proofs[0].name = "a-name-that-nobody-would-give-to-an-experiment".to_owned();
-        report.proofs[1].checks[0].observed = "something that takes a whole sentence to say".to_owned();
+        report.proofs[1].checks[0].brief.observed = "something that takes a whole sentence to say".to_owned();
         report.proofs[1].title = "A claim of many words ".repeat(9);
 
         for detail in [Detail::Lines, Detail::Checks] {

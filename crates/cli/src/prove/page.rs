@@ -58,13 +58,15 @@ fn row(proof: &Proof, report: &ProofReport) -> String {
         ProofOutcome::Held => ("held", "✓ as expected".to_owned(), None),
         ProofOutcome::DidNotHold => ("did-not-hold", "✗ NOT as expected".to_owned(), None),
         ProofOutcome::Failed { reason } => ("failed", "✗ not carried out".to_owned(), Some(reason)),
-        ProofOutcome::Refused { reason } => ("refused", format!("– not on {}", text(&report.backend)), Some(reason)),
+        ProofOutcome::Refused { reason } => {
+            ("refused", format!("– not on {}", text(&report.backend)), Some(reason))
+        }
     };
     let telling = proof.telling_check();
     let cell = |seen: fn(&Check) -> &String| telling.map_or_else(String::new, |check| text(seen(check)));
     let (expected, observed) = match reason {
         Some(reason) => (String::new(), text(reason)),
-        None => (cell(|check| &check.expected), cell(|check| &check.observed)),
+        None => (cell(|check| &check.brief.expected), cell(|check| &check.brief.observed)),
     };
     format!(
         "<tr class=\"{class}\"><td>{}</td><td>{expected}</td><td>{observed}</td>\
@@ -124,7 +126,9 @@ mod tests {
 
         let html = to_html(&report);
 
-        for part in ["✓ as expected", "✗ NOT as expected", "✗ not carried out", "– not on sim", "2 NOT as expected"] {
+        for part in
+            ["✓ as expected", "✗ NOT as expected", "✗ not carried out", "– not on sim", "2 NOT as expected"]
+        {
             assert!(html.contains(part), "{part}");
         }
         assert!(!html.contains("<script"), "{html}");

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use peerbound_lab::prove::{Check, PROOF_SCHEMA, Proof, ProofOutcome, ProofReport, Totals};
+use peerbound_lab::prove::{Brief, Check, PROOF_SCHEMA, Proof, ProofOutcome, ProofReport, Totals};
 
 pub(crate) fn report() -> ProofReport {
     let proofs = vec![
         proof("held", "ladder", ProofOutcome::Held, vec![check("record-auth", "record-auth")]),
-        proof("wrong", "ladder", ProofOutcome::DidNotHold, vec![check("demux", "record-auth"), check("none", "none")]),
+        proof(
+            "wrong",
+            "ladder",
+            ProofOutcome::DidNotHold,
+            vec![check("demux", "record-auth"), check("none", "none")],
+        ),
         proof("broken", "loss", ProofOutcome::Failed { reason: "A found no port".to_owned() }, vec![]),
         Proof {
             parameters: BTreeMap::from([("suite".to_owned(), "\"AES128-GCM\"".to_owned())]),
@@ -51,8 +56,9 @@ fn proof(name: &str, group: &str, outcome: ProofOutcome, checks: Vec<Check>) -> 
 
 fn check(expected: &str, observed: &str) -> Check {
     Check {
-        expected: expected.to_owned(),
-        observed: observed.to_owned(),
+        expected: format!("reply is dropped at {expected}"),
+        observed: format!("dropped at {observed} at A"),
         holds: expected == observed,
+        brief: Brief { expected: expected.to_owned(), observed: observed.to_owned() },
     }
 }

@@ -105,9 +105,16 @@ fn source_of(path: &Path, summary: &RunSummary) -> Result<Source, Failure> {
 }
 
 /// Takes from a summary what the command line leaves open.
-fn choice_of(path: &Path, summary: &RunSummary, source: &Source, arguments: &ReplayArguments) -> Result<Choice, Failure> {
+fn choice_of(
+    path: &Path,
+    summary: &RunSummary,
+    source: &Source,
+    arguments: &ReplayArguments,
+) -> Result<Choice, Failure> {
     let given = &arguments.choice;
-    let wrong = |what: &str| Failure::Request(anyhow!("{}: {what}: it was changed since it was written", path.display()));
+    let wrong = |what: &str| {
+        Failure::Request(anyhow!("{}: {what}: it was changed since it was written", path.display()))
+    };
     let own = source.parse(&[])?.parameters;
     let (mut set, mut suite) = (Vec::new(), given.suite);
     for (name, value) in &summary.parameters {

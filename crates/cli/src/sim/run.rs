@@ -72,9 +72,9 @@ impl Choice {
         let experiment = Experiment::new(&source.name, scenario, seed, self.on);
         match self.suite {
             None => Ok(experiment),
-            Some(suite) => experiment.with_suite(suite).map_err(|error| {
-                Failure::Request(anyhow!("{}: {error}: leave --suite out", source.file))
-            }),
+            Some(suite) => experiment
+                .with_suite(suite)
+                .map_err(|error| Failure::Request(anyhow!("{}: {error}: leave --suite out", source.file))),
         }
     }
 }
@@ -105,17 +105,25 @@ pub(crate) fn not_run(source: &Source, error: RunError) -> Failure {
     let sentence = anyhow!("{}: {error}", source.file);
     match error {
         RunError::Stage(StageError::Impossible { .. }) | RunError::Step { .. } => Failure::Request(sentence),
-        RunError::Stage(StageError::Failed(_)) | RunError::Cast(_) | RunError::Keys(_) | RunError::Seal(_) => {
-            Failure::World(sentence)
-        }
+        RunError::Stage(StageError::Failed(_))
+        | RunError::Cast(_)
+        | RunError::Keys(_)
+        | RunError::Seal(_) => Failure::World(sentence),
     }
 }
 
 fn tell(experiment: &Experiment, report: &RunReport, summary: &RunSummary, detail: Detail) -> String {
     let scenario = &experiment.scenario;
-    let parameters: Vec<_> = summary.parameters.iter().map(|(name, value)| format!(", {name} = {value}")).collect();
+    let parameters: Vec<_> =
+        summary.parameters.iter().map(|(name, value)| format!(", {name} = {value}")).collect();
     let mut lines = paragraph("", 0, &scenario.title);
-    lines.push(format!("{} on {}, seed {}{}", scenario.name, report.backend, report.seed, parameters.concat()));
+    lines.push(format!(
+        "{} on {}, seed {}{}",
+        scenario.name,
+        report.backend,
+        report.seed,
+        parameters.concat()
+    ));
     lines.push(String::new());
     lines.extend(story::tell(&report.trace, detail));
     lines.push(String::new());
@@ -128,7 +136,11 @@ fn tell(experiment: &Experiment, report: &RunReport, summary: &RunSummary, detai
     }
     lines.push(String::new());
     lines.push(format!("trace {}", summary.trace_hash));
-    lines.push(if report.holds { "Everything is as expected.".to_owned() } else { "NOT everything is as expected. Again:".to_owned() });
+    lines.push(if report.holds {
+        "Everything is as expected.".to_owned()
+    } else {
+        "NOT everything is as expected. Again:".to_owned()
+    });
     if !report.holds {
         lines.push(format!("  {}", summary.replay));
     }

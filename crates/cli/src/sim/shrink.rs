@@ -73,7 +73,8 @@ pub(crate) fn shrink(arguments: &ShrinkArguments, output: &Output) -> CommandRes
         }
         tried
     };
-    let settled = settle(&source.text, &original.scenario.parameters, original.seed).map_err(|error| wrong(&source, error))?;
+    let settled = settle(&source.text, &original.scenario.parameters, original.seed)
+        .map_err(|error| wrong(&source, error))?;
     let text = settled.into_iter().find(|text| attempt(text) == Tried::FailsAlike);
     let shrunk = make_smaller(text.as_deref().unwrap_or(&source.text), arguments.runs, attempt);
     progress.finish();
@@ -115,7 +116,8 @@ fn report(
     output: &Output,
 ) -> CommandResult {
     let seed = original.seed;
-    let mut head = format!("# Shrunk from {} by `peerbound sim shrink`. Fails with seed {seed}:\n", source.name);
+    let mut head =
+        format!("# Shrunk from {} by `peerbound sim shrink`. Fails with seed {seed}:\n", source.name);
     for line in fails.iter().take(1).flat_map(|fails| textwrap::wrap(fails, 96)) {
         head += &format!("#   expected {line}\n");
     }
@@ -131,14 +133,16 @@ fn report(
     }
     let Shrunk { from, to, runs, is_minimal, .. } = shrunk;
     let replay = replay.replay_command();
-    let report = Report { scenario: source.name.clone(), seed, fails, from, to, runs, is_minimal, file, text, replay };
+    let report =
+        Report { scenario: source.name.clone(), seed, fails, from, to, runs, is_minimal, file, text, replay };
     output.result(&report, || tell(&report))?;
     Ok(Outcome::Held)
 }
 
 fn tell(report: &Report) -> String {
     let Some(file) = &report.file else { return report.text.trim_end().to_owned() };
-    let how = if report.is_minimal { "nothing more can go" } else { "the runs were used up: --runs allows more" };
+    let how =
+        if report.is_minimal { "nothing more can go" } else { "the runs were used up: --runs allows more" };
     let mut lines = paragraph("from  ", 6, &report.from.to_string());
     lines.extend(paragraph("to    ", 6, &report.to.to_string()));
     lines.push(format!("{} candidates run, {how}.", report.runs));

@@ -24,21 +24,17 @@ pub(crate) enum Detail {
 /// Tells a run from its beginning to its end.
 pub(crate) fn tell(trace: &Trace, detail: Detail) -> Vec<String> {
     let journeys = trace.journeys();
-    let mut lines = Vec::new();
-    let mut in_passing = InPassing::default();
     let mut next = journeys.iter();
+    let (mut lines, mut untold) = (Vec::new(), 0);
     for entry in &trace.entries {
         match &entry.what {
-            Happening::Sent { .. } => {
-                let Some(journey) = next.next() else { continue };
-                if detail == Detail::Told && is_ordinary(journey) {
-                    in_passing.add(journey);
-                    continue;
-                }
-                lines.extend(in_passing.take());
-                lines.extend(datagram(trace, journey, detail));
-            }
-            Happening::Frame { .. } if detail == Detail::Told && !is_named(entry) => {}
+            Happening::Sent { .. } => match next.next() {
+                Some(journey) if detail == Detail::Told && is_ordinary(journey) => untold += 1,
+                Some(journey) => lines.extend(datagram(trace, journey, detail)),
+                None => {}
+            },
+            Happening::Frame { .. } | Happening::Event { .. }
+                if detail == Detail::Told && is_passing(entry) => {}
             Happening::Lost { .. }
             | Happening::Refused { .. }
             | Happening::Arrived { .. }
@@ -47,37 +43,17 @@ pub(crate) fn tell(trace: &Trace, detail: Detail) -> Vec<String> {
             | Happening::Frame { .. }
             | Happening::Event { .. }
             | Happening::Step { .. }
-            | Happening::Violation { .. } => {
-                lines.extend(in_passing.take());
-                lines.extend(happening(trace, entry));
-            }
+            | Happening::Violation { .. } => lines.extend(happening(trace, entry)),
         }
     }
-    lines.extend(in_passing.take());
+    if untold > 0 {
+        lines.push(String::new());
+        let text = format!(
+            "And {untold} datagrams of handshakes, hellos and relaying that went well: --explain tells of each."
+        );
+        lines.extend(paragraph("", 0, &text));
+    }
     lines
-}
-
-/// Datagrams that nobody needs to hear of one by one.
-#[derive(Default)]
-struct InPassing {
-    count: usize,
-    since: Nanos,
-}
-
-impl InPassing {
-    fn add(&mut self, journey: &Journey<'_>) {
-        if self.count == 0 {
-            self.since = journey.sent_at;
-        }
-        self.count += 1;
-    }
-
-    fn take(&mut self) -> Option<String> {
-        let count = std::mem::take(&mut self.count);
-        let datagrams = if count == 1 { "datagram" } else { "datagrams" };
-        let note = format!("{count} {datagrams} of handshakes and hellos, accepted");
-        (count > 0).then(|| format!("{}  {note}", moment(self.since)))
-    }
 }
 
 /// Whether a datagram is one of those that keep a mesh going, and arrived as it should.
@@ -89,9 +65,12 @@ fn is_ordinary(journey: &Journey<'_>) -> bool {
     is_well && journey.label.is_none() && journey.way == Way::Socket && journey.copy_of.is_none()
 }
 
-fn is_named(entry: &Entry) -> bool {
+/// Whether something is only said to whoever wants to know all: frames without a name that went well,
+/// and what the probes at the end bring back.
+fn is_passing(entry: &Entry) -> bool {
     match &entry.what {
-        Happening::Frame { label, action, .. } => label.is_some() || action.starts_with("dropped"),
+        Happening::Frame { label, action, .. } => label.is_none() && !action.starts_with("dropped"),
+        Happening::Event { kind, .. } => matches!(*kind, "pong" | "delivered" | "booted"),
         _ => false,
     }
 }
@@ -105,10 +84,14 @@ fn datagram(trace: &Trace, journey: &Journey<'_>, detail: Detail) -> Vec<String>
         (Way::Socket | Way::Duplicated, _) => "->",
     };
     let label = journey.label.map_or_else(String::new, |label| format!("\"{label}\" "));
-    let what = format!("{from} {arrow} {to}  {label}{}", journey.contents);
+    let sealed = journey.sealed_by.filter(|_| !label.is_empty()).map_or_else(String::new, |seal| {
+        format!(", sealed {}→{}", trace.name_of(seal.from), trace.name_of(seal.to))
+    });
+    let what = format!("{from} {arrow} {to}  {label}{}{sealed}", journey.contents);
     let fate = fate(journey);
     let room = WIDTH - MOMENT - 2 - 2 - display_width(&fate).min(CONTENTS);
-    let mut lines = vec![format!("{}  {}  {fate}", moment(journey.sent_at), cell(&what, room)).trim_end().to_owned()];
+    let mut lines =
+        vec![format!("{}  {}  {fate}", moment(journey.sent_at), cell(&what, room)).trim_end().to_owned()];
     if display_width(&lines[0]) > WIDTH {
         lines = vec![format!("{}  {}", moment(journey.sent_at), short(&what, WIDTH - MOMENT - 2))];
         lines.extend(paragraph(&" ".repeat(MOMENT + 4), MOMENT + 4, &fate));
@@ -142,8 +125,12 @@ fn fate(journey: &Journey<'_>) -> String {
 }
 
 fn explanation(trace: &Trace, journey: &Journey<'_>) -> Vec<String> {
-    let sealed = journey.sealed_by.map_or_else(|| "sealed by nobody".to_owned(), |seal| format!("sealed by {}", trace.describe_seal(seal)));
-    let mut text = format!("{} bytes from {} to {}, {sealed}", journey.bytes.len(), journey.source, journey.destination);
+    let sealed = journey.sealed_by.map_or_else(
+        || "sealed by nobody".to_owned(),
+        |seal| format!("sealed by {}", trace.describe_seal(seal)),
+    );
+    let mut text =
+        format!("{} bytes from {} to {}, {sealed}", journey.bytes.len(), journey.source, journey.destination);
     if let Some(end) = &journey.end {
         let took = Nanos(end.at.0.saturating_sub(journey.sent_at.0));
         text += &format!("; {} after {}", end.fate.word(), moment(took).trim_start());

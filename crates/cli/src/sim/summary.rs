@@ -48,22 +48,27 @@ fn about(point: &PointSummary) -> Vec<String> {
 }
 
 fn name_of(parameters: &BTreeMap<String, String>) -> String {
-    let named: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}={}", value.trim_matches('"'))).collect();
+    let named: Vec<_> =
+        parameters.iter().map(|(name, value)| format!("{name}={}", value.trim_matches('"'))).collect();
     named.join(" ")
 }
 
 fn row(name: &str, rate: &Rate) -> String {
     let percent = |share: f64| format!("{:.1}", share * 100.0);
     let Rate { hits, runs, rate, low, high } = *rate;
-    let numbers = format!("{runs:>9} {hits:>9}  {:>5} % ({} to {})", percent(rate), percent(low), percent(high));
+    let numbers =
+        format!("{runs:>9} {hits:>9}  {:>5} % ({} to {})", percent(rate), percent(low), percent(high));
     format!("  {} {numbers}", cell(name, POINT))
 }
 
 /// How what was measured is spread: a table for each measure, a row for each point.
 fn measures(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
-    for (measures, written) in [(Measures::Times, seconds as fn(u64) -> String), (Measures::Counts, |n| n.to_string())] {
-        let mut names: Vec<&String> = summary.points.iter().flat_map(|point| measures.of(point).keys()).collect();
+    for (measures, written) in
+        [(Measures::Times, seconds as fn(u64) -> String), (Measures::Counts, |n| n.to_string())]
+    {
+        let mut names: Vec<&String> =
+            summary.points.iter().flat_map(|point| measures.of(point).keys()).collect();
         names.sort();
         names.dedup();
         for name in names {
@@ -73,7 +78,8 @@ fn measures(summary: &Summary) -> Vec<String> {
                 let Some(spread) = measures.of(point).get(name) else { continue };
                 let point_name = name_of(&point.parameters);
                 let Spread { median, p95, p99, greatest, .. } = *spread;
-                let numbers = [median, p95, p99, greatest].map(|number| format!(" {:>11}", written(number))).concat();
+                let numbers =
+                    [median, p95, p99, greatest].map(|number| format!(" {:>11}", written(number))).concat();
                 lines.push(format!("    {}{numbers}", cell(&point_name, POINT - 2)));
             }
         }
@@ -161,11 +167,15 @@ mod tests {
         };
         let mut file = SweepFile::begin(plan.clone());
         for (run, point, seed) in plan.runs() {
-            let failure = SweptFailure { what: "the request delivered at C".to_owned(), how: "it was not".to_owned() };
+            let failure =
+                SweptFailure { what: "the request delivered at C".to_owned(), how: "it was not".to_owned() };
             let failures = if point == 1 && seed % 4 != 0 { vec![failure] } else { vec![] };
             let times = BTreeMap::from([("end of run".to_owned(), seed * 1_000_000)]);
             let counts = BTreeMap::from([("datagrams".to_owned(), seed)]);
-            file.runs.insert(run, SweptRun { run, point, seed, failures, trace_hash: "aa".to_owned(), times, counts });
+            file.runs.insert(
+                run,
+                SweptRun { run, point, seed, failures, trace_hash: "aa".to_owned(), times, counts },
+            );
         }
         file
     }
@@ -188,8 +198,14 @@ loss on sim: 2 points x seeds 1 to 20
     loss=0.0                   10.000 ms   19.000 ms   20.000 ms   20.000 ms
 ";
         assert!(text.starts_with(expected), "{text}");
-        assert!(text.contains("  peerbound sim replay loss --seed 1 --set loss=0.5\n    expected the request"), "{text}");
-        assert!(text.ends_with("  and 5 more: --json names them all\n\n40 runs, 15 NOT as expected."), "{text}");
+        assert!(
+            text.contains("  peerbound sim replay loss --seed 1 --set loss=0.5\n    expected the request"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("  and 5 more: --json names them all\n\n40 runs, 15 NOT as expected."),
+            "{text}"
+        );
         assert!(text.lines().all(|line| display_width(line) <= WIDTH), "{text}");
     }
 }

@@ -14,8 +14,7 @@ use peerbound_lab::experiment::{Experiment, swept};
 use peerbound_lab::run::{Backend, RunError};
 use peerbound_lab::scenario::{Parameters, Scenario};
 use peerbound_lab::sweep::{
-    RUNS_MAX, SWEEP_SCHEMA, Seeds, Shard, Summary, SweepFile, SweepPlan, SweptRun, scenario_hash,
-    write_line,
+    RUNS_MAX, SWEEP_SCHEMA, Seeds, Shard, Summary, SweepFile, SweepPlan, SweptRun, scenario_hash, write_line,
 };
 use peerbound_lab::{run_all, workers_of_this_machine};
 
@@ -111,10 +110,12 @@ fn points(source: &Source, arguments: &SweepArguments) -> Result<Vec<Scenario>, 
 }
 
 fn plan(source: &Source, points: &[Scenario], arguments: &SweepArguments) -> Result<SweepPlan, Failure> {
-    let of_file = || points.first().map_or_else(|| Seeds::first(1), |first| Seeds::List(first.sweep.seeds.clone()));
+    let of_file =
+        || points.first().map_or_else(|| Seeds::first(1), |first| Seeds::List(first.sweep.seeds.clone()));
     let shard = match arguments.shard {
         Some(shard) => Some(shard),
-        None => Shard::of_array_job(|name| std::env::var(name).ok(), arguments.shards).map_err(Failure::request)?,
+        None => Shard::of_array_job(|name| std::env::var(name).ok(), arguments.shards)
+            .map_err(Failure::request)?,
     };
     if shard.is_none() && arguments.shards.is_some() {
         return Err(Failure::Request(anyhow!(
