@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use peerbound_dtls::Suite;
 
-use crate::prove::{Brief, Check, Proof, ProofOutcome};
+use crate::prove::{Brief, Check, CheckKind, Proof, ProofOutcome};
 use crate::run::{Backend, RunError, RunOptions, RunReport, StageError, run};
 use crate::scenario::{HostRole, Parameters, Scenario, Word};
 use crate::sweep::{SweptFailure, SweptRun};
@@ -135,6 +135,7 @@ impl Experiment {
 pub fn checks(scenario: &Scenario, report: &RunReport) -> Vec<Check> {
     let breaks = scenario.breaks();
     let outcomes = report.outcomes.iter().map(|outcome| Check {
+        kind: CheckKind::Expectation,
         expected: outcome.expected.clone(),
         observed: outcome.observed.clone(),
         holds: outcome.holds,
@@ -142,6 +143,7 @@ pub fn checks(scenario: &Scenario, report: &RunReport) -> Vec<Check> {
     });
     let violations = report.violations.iter().filter(|violation| !breaks.contains(&violation.invariant));
     let violations = violations.map(|violation| Check {
+        kind: CheckKind::Invariant,
         expected: format!("invariant {}", violation.invariant.word()),
         observed: violation.text.clone(),
         holds: false,

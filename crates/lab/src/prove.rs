@@ -81,6 +81,8 @@ pub enum ProofOutcome {
 /// One thing that was expected, beside what was observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
+    /// Who expected it.
+    pub kind: CheckKind,
     /// What should have been seen.
     pub expected: String,
     /// What was seen.
@@ -89,6 +91,16 @@ pub struct Check {
     pub holds: bool,
     /// The same in a word or two.
     pub brief: Brief,
+}
+
+/// Who expects something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckKind {
+    /// The scenario.
+    Expectation,
+    /// Every run: a standing invariant, listed only where it did not hold.
+    Invariant,
 }
 
 /// What was expected and what was observed, in a word or two.
@@ -173,6 +185,17 @@ impl Proof {
 }
 
 impl Check {
+    /// Says in which way it does not hold, so that two runs can be compared: of an expectation, what was
+    /// seen instead, whatever the numbers in it; of an invariant, which.
+    #[must_use]
+    pub fn failure(&self) -> (String, String) {
+        let digits = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "#");
+        match self.kind {
+            CheckKind::Expectation => (self.expected.clone(), digits(&self.observed)),
+            CheckKind::Invariant => (self.expected.clone(), String::new()),
+        }
+    }
+
     /// Says what was expected and what was observed.
     #[must_use]
     pub fn to_sentence(&self) -> String {

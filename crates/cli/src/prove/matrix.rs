@@ -1,6 +1,7 @@
 //! A proof as a table: experiments downwards, what was expected beside what was observed.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use anstyle::Style;
 use peerbound_lab::prove::{Check, Proof, ProofOutcome, ProofReport};
@@ -13,8 +14,8 @@ use crate::groups::grouped;
 const BOLD: Style = Style::new().bold();
 
 /// Columns of an experiment's name, and of what was expected and observed.
-const NAME: usize = 28;
-const SEEN: usize = 21;
+const NAME: usize = 35;
+const SEEN: usize = 18;
 const _: () = assert!(2 + NAME + 1 + SEEN + 1 + SEEN + 1 + 3 <= WIDTH);
 
 /// How much of a proof is told.
@@ -39,8 +40,9 @@ pub(crate) fn tell(report: &ProofReport, detail: Detail) -> String {
                 .trim_end()
                 .to_owned(),
         );
-        for proof in proofs {
-            lines.extend(experiment(proof, report, detail));
+        match detail {
+            Detail::Checks => lines.extend(proofs.into_iter().flat_map(|proof| experiment(proof, report))),
+            Detail::Lines => lines.extend(alike(&proofs).into_iter().flat_map(|alike| alike.rows(report))),
         }
     }
     lines.push(String::new());
@@ -49,23 +51,72 @@ pub(crate) fn tell(report: &ProofReport, detail: Detail) -> String {
     lines.join("\n")
 }
 
-fn experiment(proof: &Proof, report: &ProofReport, detail: Detail) -> Vec<String> {
-    let name = proof.label();
-    match &proof.outcome {
-        ProofOutcome::Refused { reason } => beside(&name, &format!("not on {}: {reason}", report.backend)),
-        ProofOutcome::Failed { .. } => beside(&name, "NOT CARRIED OUT, see below"),
-        ProofOutcome::Held | ProofOutcome::DidNotHold => match detail {
-            Detail::Lines => in_one_line(&name, proof),
-            Detail::Checks => check_by_check(&name, proof),
-        },
+/// Choices of parameters of one experiment that came out alike: one row stands for all of them.
+struct Alike<'a> {
+    members: Vec<&'a Proof>,
+    /// Whether other choices of the same experiment came out otherwise.
+    is_apart: bool,
+}
+
+impl Alike<'_> {
+    fn rows(&self, report: &ProofReport) -> Vec<String> {
+        in_one_line(&self.label(), self.members[0], report)
+    }
+
+    /// Names them by what they have in common.
+    fn label(&self) -> String {
+        let [first, others @ ..] = self.members.as_slice() else { return String::new() };
+        if others.is_empty() {
+            return first.label();
+        }
+        let mut common = Proof { parameters: BTreeMap::new(), ..(*first).clone() };
+        if self.is_apart {
+            common.parameters.clone_from(&first.parameters);
+            common
+                .parameters
+                .retain(|name, value| others.iter().all(|other| other.parameters.get(name) == Some(value)));
+        }
+        format!("{} x {}", common.label(), self.members.len())
     }
 }
 
-fn in_one_line(name: &str, proof: &Proof) -> Vec<String> {
-    let Some(check) = proof.telling_check() else {
-        return beside(name, "nothing was expected");
-    };
-    row(name, &check.brief.expected, &check.brief.observed, is_as_expected(check.holds))
+fn alike<'a>(proofs: &[&'a Proof]) -> Vec<Alike<'a>> {
+    let seen =
+        |proof: &'a Proof| (&proof.name, &proof.outcome, proof.telling_check().map(|check| &check.brief));
+    let mut found: Vec<Alike<'a>> = Vec::new();
+    for proof in proofs {
+        match found.iter_mut().find(|alike| seen(alike.members[0]) == seen(proof)) {
+            Some(alike) => alike.members.push(proof),
+            None => found.push(Alike { members: vec![proof], is_apart: false }),
+        }
+    }
+    let names: Vec<_> = found.iter().map(|alike| alike.members[0].name.clone()).collect();
+    for alike in &mut found {
+        alike.is_apart = names.iter().filter(|name| **name == alike.members[0].name).count() > 1;
+    }
+    found
+}
+
+/// The telling check stands for an experiment.
+fn in_one_line(name: &str, proof: &Proof, report: &ProofReport) -> Vec<String> {
+    match (&proof.outcome, proof.telling_check()) {
+        (ProofOutcome::Refused { reason }, _) => {
+            beside(name, &format!("not on {}: {reason}", report.backend))
+        }
+        (ProofOutcome::Failed { .. }, _) => beside(name, "NOT CARRIED OUT, see below"),
+        (ProofOutcome::Held | ProofOutcome::DidNotHold, None) => beside(name, "nothing was expected"),
+        (ProofOutcome::Held | ProofOutcome::DidNotHold, Some(check)) => {
+            row(name, &check.brief.expected, &check.brief.observed, is_as_expected(check.holds))
+        }
+    }
+}
+
+fn experiment(proof: &Proof, report: &ProofReport) -> Vec<String> {
+    let name = proof.label();
+    match &proof.outcome {
+        ProofOutcome::Refused { .. } | ProofOutcome::Failed { .. } => in_one_line(&name, proof, report),
+        ProofOutcome::Held | ProofOutcome::DidNotHold => check_by_check(&name, proof),
+    }
 }
 
 fn check_by_check(name: &str, proof: &Proof) -> Vec<String> {
@@ -150,6 +201,8 @@ pub(super) fn verdict(report: &ProofReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use peerbound_lab::prove::Brief;
+
     use super::*;
     use crate::prove::samples::report;
 
@@ -164,14 +217,14 @@ mod tests {
             "\
 On sim, seed 7, OpenSSL 3.0.22 & friends
 
-ladder                         expected              observed              held
-  held                         record-auth           record-auth           yes
-  wrong                        demux                 record-auth           NO
+ladder                                expected           observed           held
+  held                                record-auth        record-auth        yes
+  wrong                               demux              record-auth        NO
 
-loss                           expected              observed              held
-  broken                       NOT CARRIED OUT, see below
-  refused suite=AES128-GCM     not on sim: loopback cannot spoof \"192.0.2.9:1\"
-                               <step 3>
+loss                                  expected           observed           held
+  broken                              NOT CARRIED OUT, see below
+  refused suite=AES128-GCM            not on sim: loopback cannot spoof
+                                      \"192.0.2.9:1\" <step 3>
 
 wrong: The claim of wrong
   expected reply is dropped at demux; observed dropped at record-auth at A
@@ -183,6 +236,35 @@ broken: The claim of broken
 
 3 experiments, 2 NOT as expected; 1 not possible on sim."
         );
+    }
+
+    #[test]
+    fn choices_that_came_out_alike_share_a_row_named_by_what_they_have_in_common() {
+        let mut report = report();
+        let sample = report.proofs[0].clone();
+        let choice = |bit: &str, mac: &str, lock: &str| {
+            let mut proof = sample.clone();
+            proof.parameters =
+                BTreeMap::from([("bit".to_owned(), bit.to_owned()), ("mac".to_owned(), mac.to_owned())]);
+            proof.checks[0].brief = Brief { expected: lock.to_owned(), observed: lock.to_owned() };
+            proof
+        };
+        let one =
+            [choice("1", "true", "killed"), choice("1", "false", "gate"), choice("2", "true", "killed")];
+        report.proofs = [
+            &one[..],
+            &[
+                Proof { name: "all".to_owned(), ..one[0].clone() },
+                Proof { name: "all".to_owned(), ..one[2].clone() },
+            ],
+        ]
+        .concat();
+
+        let text = plain(&report, Detail::Lines);
+
+        let rows: Vec<_> =
+            text.lines().skip(3).take(3).map(|row| row.split("  ").nth(1).unwrap_or_default()).collect();
+        assert_eq!(rows, ["held mac=true x 2", "held bit=1 mac=false", "all x 2"]);
     }
 
     #[test]

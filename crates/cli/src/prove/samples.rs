@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerbound_lab::prove::{Brief, Check, PROOF_SCHEMA, Proof, ProofOutcome, ProofReport, Totals};
+use peerbound_lab::prove::{Brief, Check, CheckKind, PROOF_SCHEMA, Proof, ProofOutcome, ProofReport, Totals};
 
 pub(crate) fn report() -> ProofReport {
     let proofs = vec![
@@ -56,6 +56,7 @@ fn proof(name: &str, group: &str, outcome: ProofOutcome, checks: Vec<Check>) -> 
 
 fn check(expected: &str, observed: &str) -> Check {
     Check {
+        kind: CheckKind::Expectation,
         expected: format!("reply is dropped at {expected}"),
         observed: format!("dropped at {observed} at A"),
         holds: expected == observed,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::Args;
 use peerbound_lab::experiment::{Experiment, checks};
+use peerbound_lab::prove::Check;
 use peerbound_lab::run::RunError;
 use peerbound_lab::scenario::Scenario;
 use peerbound_lab::shrink::{SHRINK_RUNS, ShrinkError, Shrunk, Size, Tried, settle, shrink as make_smaller};
@@ -34,12 +35,15 @@ pub(crate) struct ShrinkArguments {
     runs: usize,
 }
 
+/// Columns of the comment at the head of a file.
+const HEAD_COLUMNS: usize = 96;
+
 /// What came of it.
 #[derive(Serialize)]
 struct Report {
     scenario: String,
     seed: u64,
-    fails: Vec<String>,
+    fails: String,
     from: Size,
     to: Size,
     runs: usize,
@@ -79,17 +83,16 @@ pub(crate) fn shrink(arguments: &ShrinkArguments, output: &Output) -> CommandRes
     let shrunk = make_smaller(text.as_deref().unwrap_or(&source.text), arguments.runs, attempt);
     progress.finish();
     let shrunk = shrunk.map_err(|error| wrong(&source, error))?;
-    report(arguments, &source, &original, fails, shrunk, output)
+    report(arguments, &source, &original, telling, shrunk, output)
 }
 
-/// Says in which ways an experiment fails, by what was expected: the same words in every run.
-fn failures(experiment: &Experiment) -> Result<Vec<String>, RunError> {
+/// Lists what does not hold in an experiment.
+fn failures(experiment: &Experiment) -> Result<Vec<Check>, RunError> {
     let report = experiment.run()?;
-    let failing = checks(&experiment.scenario, &report).into_iter().filter(|check| !check.holds);
-    Ok(failing.map(|check| check.expected).collect())
+    Ok(checks(&experiment.scenario, &report).into_iter().filter(|check| !check.holds).collect())
 }
 
-fn attempt(text: &str, source: &Source, original: &Experiment, telling: &String) -> Tried {
+fn attempt(text: &str, source: &Source, original: &Experiment, telling: &Check) -> Tried {
     let candidate = Source { text: text.to_owned(), ..source.clone() };
     let Ok(scenario) = candidate.parse(&[]) else { return Tried::Invalid };
     let experiment = Experiment::new(&source.name, scenario, original.seed, original.backend);
@@ -101,7 +104,9 @@ fn attempt(text: &str, source: &Source, original: &Experiment, telling: &String)
         },
     };
     match failures(&experiment) {
-        Ok(failures) if failures.contains(telling) => Tried::FailsAlike,
+        Ok(failures) if failures.iter().any(|check| check.failure() == telling.failure()) => {
+            Tried::FailsAlike
+        }
         Ok(_) => Tried::Otherwise,
         Err(_) => Tried::Invalid,
     }
@@ -111,15 +116,16 @@ fn report(
     arguments: &ShrinkArguments,
     source: &Source,
     original: &Experiment,
-    fails: Vec<String>,
+    telling: &Check,
     shrunk: Shrunk,
     output: &Output,
 ) -> CommandResult {
     let seed = original.seed;
     let mut head =
         format!("# Shrunk from {} by `peerbound sim shrink`. Fails with seed {seed}:\n", source.name);
-    for line in fails.iter().take(1).flat_map(|fails| textwrap::wrap(fails, 96)) {
-        head += &format!("#   expected {line}\n");
+    let fails = telling.to_sentence();
+    for line in textwrap::wrap(&fails, HEAD_COLUMNS) {
+        head += &format!("#   {line}\n");
     }
     let text = head + &shrunk.text;
     let file = arguments.out.as_ref().map(|out| out.display().to_string());
@@ -147,7 +153,7 @@ fn tell(report: &Report) -> String {
     lines.extend(paragraph("to    ", 6, &report.to.to_string()));
     lines.push(format!("{} candidates run, {how}.", report.runs));
     lines.push(format!("{file} fails in the same way:"));
-    lines.extend(report.fails.iter().take(1).flat_map(|fails| paragraph("  expected ", 4, fails)));
+    lines.extend(paragraph("  ", 4, &report.fails));
     lines.push(format!("  {}", report.replay));
     lines.join("\n")
 }

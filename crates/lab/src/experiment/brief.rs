@@ -15,8 +15,18 @@ pub(super) fn brief(scenario: &Scenario, outcome: &ExpectationOutcome) -> Brief 
     };
     let names = Names(scenario);
     let expected = names.expectation(expectation);
-    let observed =
-        if outcome.holds && is_exact(expectation) { expected.clone() } else { outcome.observed.clone() };
+    let observed = match expectation {
+        _ if !outcome.holds => outcome.observed.clone(),
+        _ if is_exact(expectation) => expected.clone(),
+        Expectation::Event { kind, .. } => match outcome.observed.split_once(' ') {
+            Some((count, _)) => format!("{count} {}", kind.word()),
+            None => outcome.observed.clone(),
+        },
+        Expectation::Ratio { .. } => {
+            outcome.observed.rsplit_once("= ").map_or(&*outcome.observed, |(_, ratio)| ratio).to_owned()
+        }
+        _ => outcome.observed.clone(),
+    };
     Brief { expected, observed }
 }
 

@@ -129,8 +129,13 @@ impl Document {
         let mut document = self.clone();
         for place in places {
             let Some((Step::Key(key), parent)) = place.0.split_last() else { continue };
-            if let Some(table) = document.table_mut(parent) {
-                table.remove(key);
+            let Some(table) = document.table_mut(parent) else { continue };
+            table.remove(key);
+            if let Some(table) =
+                document.item_mut(&Place(parent.to_vec())).and_then(Item::as_inline_table_mut)
+            {
+                // What stood around the key is not left behind.
+                table.fmt();
             }
         }
         document
