@@ -79,11 +79,15 @@ pub(crate) fn prove(arguments: &ProveArguments, output: &Output) -> CommandResul
     if arguments.list {
         return list(&sources, output);
     }
+    let mut jobs = Vec::new();
+    for source in &sources {
+        jobs.extend(experiments(source, arguments)?);
+    }
     // Before anything is run, for a run may be long.
     for file in [&arguments.junit, &arguments.html].into_iter().flatten() {
         pki::replace(file, b"")?;
     }
-    let report = carry_out(arguments, &sources, output)?;
+    let report = carry_out(arguments, &jobs, output)?;
     if let Some(file) = &arguments.junit {
         pki::replace(file, junit::to_xml(&report).map_err(Failure::world)?.as_bytes())?;
     }
@@ -99,16 +103,8 @@ pub(crate) fn prove(arguments: &ProveArguments, output: &Output) -> CommandResul
     Ok(Outcome::Held)
 }
 
-fn carry_out(
-    arguments: &ProveArguments,
-    sources: &[Source],
-    output: &Output,
-) -> Result<ProofReport, Failure> {
-    let mut jobs = Vec::new();
-    for source in sources {
-        jobs.extend(experiments(source, arguments)?);
-    }
-    let places = longest_first(&jobs);
+fn carry_out(arguments: &ProveArguments, jobs: &[Job<'_>], output: &Output) -> Result<ProofReport, Failure> {
+    let places = longest_first(jobs);
     let workers = arguments.jobs.map_or_else(
         || if arguments.on == Backend::Sim { workers_of_this_machine() } else { 1 },
         usize::from,

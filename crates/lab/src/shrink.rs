@@ -383,7 +383,10 @@ mod tests {
             "name = \"a\"\n\n[sweep]\nseeds = [7]\n\n\
              [network]\nloss = 0.2\n\n[[step]]\nsend = { payload = \"at 0.2\" }\n"
         );
-        assert!(kept.contains("seeds = [7]") && kept.contains("loss = [0.2]") && kept.contains("\"${loss}\""), "{kept}");
+        assert!(
+            kept.contains("seeds = [7]") && kept.contains("loss = [0.2]") && kept.contains("\"${loss}\""),
+            "{kept}"
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ mod words;
 
 pub use files::{TRACE_FILES, TraceError};
 pub use journey::{Fate, Journey, JourneyEnd};
-pub(crate) use lines::hex;
 pub use lines::TRACE_SCHEMA;
+pub(crate) use lines::hex;
 pub use model::{
     DatagramId, Entry, Happening, HostIndex, HostLabel, Nanos, SealedBy, SessionIndex, SessionLabel, Trace,
     Way,

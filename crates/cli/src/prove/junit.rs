@@ -69,12 +69,12 @@ mod tests {
 
         let (mut suites, mut counted) = (0, Counted::default());
         let mut claimed = Counted::default();
-        let mut stack = Vec::new();
+        let mut stack: Vec<String> = Vec::new();
         let mut reader = Reader::from_str(&xml);
         loop {
             match reader.read_event().unwrap() {
                 Event::Start(start) => {
-                    let name = String::from_utf8(start.name().as_ref().to_vec()).unwrap();
+                    let name = std::str::from_utf8(start.name().as_ref()).unwrap().to_owned();
                     counted.see(&name, &stack);
                     if name == "testsuite" {
                         (suites, counted, claimed) =
@@ -83,13 +83,9 @@ mod tests {
                     stack.push(name);
                 }
                 Event::Empty(empty) => {
-                    counted.see(&String::from_utf8(empty.name().as_ref().to_vec()).unwrap(), &stack);
+                    counted.see(std::str::from_utf8(empty.name().as_ref()).unwrap(), &stack);
                 }
-                Event::End(_) => {
-                    if stack.pop().as_deref() == Some("testsuite") {
-                        assert_eq!(counted, claimed);
-                    }
-                }
+                Event::End(_) if stack.pop().as_deref() == Some("testsuite") => assert_eq!(counted, claimed),
                 Event::Eof => break,
                 _ => {}
             }

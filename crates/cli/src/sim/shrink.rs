@@ -56,10 +56,6 @@ struct Report {
 pub(crate) fn shrink(arguments: &ShrinkArguments, output: &Output) -> CommandResult {
     let source = source::one(&arguments.scenario)?;
     let original = arguments.choice.experiment(&source)?;
-    if let Some(out) = &arguments.out {
-        // Before the work, not after it.
-        pki::replace(out, b"")?;
-    }
     let fails = failures(&original).map_err(|error| not_run(&source, error))?;
     let Some(telling) = fails.first() else {
         let run = original.replay_command();
@@ -69,6 +65,10 @@ pub(crate) fn shrink(arguments: &ShrinkArguments, output: &Output) -> CommandRes
             original.seed
         )));
     };
+    if let Some(out) = &arguments.out {
+        // Before the work, not after it.
+        pki::replace(out, b"")?;
+    }
     let progress = Progress::of(arguments.runs as u64, "candidates", output.is_json());
     let attempt = |text: &str| {
         let tried = attempt(text, &source, &original, telling);

@@ -1,6 +1,6 @@
 //! What came out of a sweep, as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerbound_lab::sweep::{FailingRun, PointSummary, Rate, Spread, Summary};
 
@@ -61,26 +61,33 @@ fn row(name: &str, rate: &Rate) -> String {
     format!("  {} {numbers}", cell(name, POINT))
 }
 
-/// How what was measured is spread: a table for each measure, a row for each point.
+/// How what was measured is spread: a row for each point and measure.
 fn measures(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
+    let heads = |name: &str| {
+        let heads = ["median", "95 %", "99 %", "greatest"].map(|text| format!(" {text:>11}")).concat();
+        format!("  {}{heads}", cell(name, POINT))
+    };
     for (measures, written) in
         [(Measures::Times, seconds as fn(u64) -> String), (Measures::Counts, |n| n.to_string())]
     {
-        let mut names: Vec<&String> =
+        let names: BTreeSet<&String> =
             summary.points.iter().flat_map(|point| measures.of(point).keys()).collect();
-        names.sort();
-        names.dedup();
         for name in names {
-            let head = ["median", "95 %", "99 %", "greatest"].map(|text| format!(" {text:>11}")).concat();
-            lines.push(format!("  {}{head}", cell(name, POINT)));
+            if summary.points.len() > 1 || lines.is_empty() {
+                lines.push(heads(if summary.points.len() > 1 { name } else { "" }));
+            }
             for point in &summary.points {
                 let Some(spread) = measures.of(point).get(name) else { continue };
-                let point_name = name_of(&point.parameters);
+                let row = if summary.points.len() > 1 {
+                    format!("  {}", name_of(&point.parameters))
+                } else {
+                    name.clone()
+                };
                 let Spread { median, p95, p99, greatest, .. } = *spread;
                 let numbers =
                     [median, p95, p99, greatest].map(|number| format!(" {:>11}", written(number))).concat();
-                lines.push(format!("    {}{numbers}", cell(&point_name, POINT - 2)));
+                lines.push(format!("  {}{numbers}", cell(&row, POINT)));
             }
         }
     }

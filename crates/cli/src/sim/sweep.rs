@@ -110,8 +110,7 @@ fn points(source: &Source, arguments: &SweepArguments) -> Result<Vec<Scenario>, 
 }
 
 fn plan(source: &Source, points: &[Scenario], arguments: &SweepArguments) -> Result<SweepPlan, Failure> {
-    let of_file =
-        || points.first().map_or_else(|| Seeds::first(1), |first| Seeds::List(first.sweep.seeds.clone()));
+    let of_file = || points.first().map_or_else(|| Seeds::first(1), |first| Seeds::of(&first.sweep.seeds));
     let shard = match arguments.shard {
         Some(shard) => Some(shard),
         None => Shard::of_array_job(|name| std::env::var(name).ok(), arguments.shards)

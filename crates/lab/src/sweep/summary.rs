@@ -109,7 +109,12 @@ impl Summary {
             runs_in_all: plan.runs_in_all(),
             held: Rate::of(held, runs),
             points: points.map(|(parameters, runs)| PointSummary::of(parameters, runs)).collect(),
-            failing: file.runs.values().filter(|run| !run.failures.is_empty()).map(|run| failing(plan, run)).collect(),
+            failing: file
+                .runs
+                .values()
+                .filter(|run| !run.failures.is_empty())
+                .map(|run| failing(plan, run))
+                .collect(),
         }
     }
 }
