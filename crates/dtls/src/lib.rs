@@ -28,6 +28,7 @@ mod plaintexts;
 mod record;
 mod replay;
 mod session;
+mod spki;
 mod suite;
 mod terms;
 mod transport;

@@ -9,6 +9,7 @@ mod forgery;
 mod occasion;
 mod pattern;
 mod probe;
+mod record_models;
 mod reference;
 mod routes;
 mod shelf;
@@ -30,6 +31,7 @@ use crate::scenario::{Scenario, Word};
 use crate::trace::Trace;
 
 pub use director::play;
+pub(crate) use record_models::ID_BYTES;
 pub use stage::{Capture as CaptureOrder, Shot, Stage, StageError, Taken};
 
 /// Where a scenario is played.

@@ -10,6 +10,7 @@ mod parameters;
 mod parse;
 mod place;
 mod plan;
+mod record_model;
 mod render;
 mod step;
 mod sweep;
@@ -32,6 +33,7 @@ pub use plan::{
     LinkPlan, ListenerPlan, MeshPlan, NatPlan, NatRule, NodePlan, Probability, Renegotiation, Routing,
     SocketPlan, Switch, Version,
 };
+pub use record_model::RecordModelPlan;
 pub use step::{
     Action, Edit, ForgedBody, ForgedRecord, Injection, Label, Occasion, Repeat, SendPlan, Sequence, Source,
     Step, Trigger,

@@ -49,7 +49,7 @@ pub(crate) fn cast(layout: &Layout<'_>, observe: Observe) -> Result<Vec<Option<P
 fn plan_of(host: &HostPlan) -> Option<&NodePlan> {
     match &host.role {
         HostRole::Node(plan) => Some(plan),
-        HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
     }
 }
 

@@ -279,7 +279,14 @@ impl<'a> Director<'a> {
                 let (packet, bytes) = self.stage.seal(*by, sending)?;
                 self.watch()?;
                 self.shelf.put(label.clone(), bytes);
-                self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
+                if let Some(packet) = packet {
+                    self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
+                }
+            }
+            Action::SealUnder { by, to, payload, id, label } => {
+                let to = self.id(*to).ok_or_else(|| wrong("it is for nobody with keys"))?;
+                let bytes = self.stage.seal_under(*by, to, *id, payload)?;
+                self.shelf.put(label.clone(), bytes);
             }
             Action::SealWithKeys { .. } => {
                 self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??;
@@ -365,7 +372,7 @@ impl<'a> Director<'a> {
     }
 
     fn send_once(&mut self, plan: &SendPlan, sending: Sending<'_>) -> Result<(), RunError> {
-        let taken = self.stage.send(plan.from, sending)?;
+        let taken = self.stage.send(plan.from, sending, plan.label.as_ref())?;
         self.watch()?;
         let Some(label) = &plan.label else {
             return Ok(());
@@ -374,6 +381,7 @@ impl<'a> Director<'a> {
             Taken::As(packet) => {
                 self.tell(Observed::Message { host: plan.from, packet, label: label.0.clone() })?;
             }
+            Taken::AsDatagram => {}
             Taken::Refused(reason) => self.refusals.entry(label.clone()).or_default().push(reason),
         }
         Ok(())
@@ -497,6 +505,7 @@ fn is_activity(what: &Observed) -> bool {
         | Observed::Told { .. }
         | Observed::Event { .. }
         | Observed::Keys { .. }
+        | Observed::Remark { .. }
         | Observed::Life { .. }
         | Observed::Step { .. }
         | Observed::Captured { .. }

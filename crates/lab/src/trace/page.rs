@@ -17,7 +17,7 @@ pub const PAGE_ROWS_MAX: usize = 5_000;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPT: &str = concat!(include_str!("page/dissect.js"), include_str!("page/page.js"));
 
 /// The style that the project's pages share.
 #[must_use]
@@ -51,7 +51,11 @@ impl Trace {
             hosts: self
                 .hosts
                 .iter()
-                .map(|host| HostCell { name: &host.name, address: host.address.to_string() })
+                .map(|host| HostCell {
+                    name: &host.name,
+                    address: host.address.to_string(),
+                    node: host.id.is_some(),
+                })
                 .collect(),
             rows: &rows,
         };
@@ -257,6 +261,8 @@ struct Data<'a> {
 struct HostCell<'a> {
     name: &'a str,
     address: String,
+    /// Whether it is a node of the overlay, or somebody else.
+    node: bool,
 }
 
 /// One row of the drawing: a datagram, or a note.
