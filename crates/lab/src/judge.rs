@@ -207,6 +207,7 @@ impl Judge {
             }
             Observed::Step { number, text } => self.note(at, Happening::Step { number, text }),
             Observed::Captured { datagram, label } => {
+                self.by_label.entry(label.clone()).or_default().push(datagram);
                 self.captured.insert(label, datagram);
             }
             Observed::Message { host, packet, label } => self.name_message(host, packet, label),

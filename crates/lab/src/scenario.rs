@@ -30,8 +30,8 @@ pub use fault::{Course, FaultAction, FaultPlan, HandshakeMessage, Path, Pattern,
 pub use mesh::Layout;
 pub use plan::{
     Attempts, Boot, Bursts, Conditions, DemuxPlan, Dials, DtlsPlan, HostPlan, HostRole, IdentityPlan,
-    LinkPlan, ListenerPlan, MeshPlan, NatPlan, NatRule, NodePlan, Probability, Renegotiation, Routing,
-    SocketPlan, Switch, Version,
+    LinkPlan, ListenerPlan, MeshPlan, NatPlan, NatRule, NodePlan, Probability, Routing, SocketPlan, Switch,
+    Version,
 };
 pub use record_model::RecordModelPlan;
 pub use step::{
@@ -39,6 +39,7 @@ pub use step::{
     Step, Trigger,
 };
 pub use sweep::{Parameters, Point, Sweep};
+pub(crate) use values::nearest;
 pub use words::Word;
 
 use crate::trace::HostIndex;

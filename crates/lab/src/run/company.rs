@@ -12,7 +12,7 @@ use peerbound_sim::START_UNIX_SECONDS;
 use peerbound_sim::hooks::with_stream;
 
 use crate::cast::CastError;
-use crate::scenario::{DtlsPlan, Renegotiation, Version};
+use crate::scenario::{DtlsPlan, Version};
 
 /// Days that the certificates of a scenario are valid: longer than any run.
 const CERTIFICATE_DAYS: u32 = 30;
@@ -150,7 +150,7 @@ fn profile_of(plan: &DtlsPlan) -> Profile {
     Profile::Teaching(Teaching {
         version,
         encrypt_then_mac: plan.encrypt_then_mac,
-        renegotiation: plan.renegotiation == Renegotiation::Allowed,
+        renegotiation: plan.renegotiation,
         ..Teaching::with_suites(&suites)
     })
 }

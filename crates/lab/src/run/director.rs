@@ -412,7 +412,11 @@ impl<'a> Director<'a> {
             is_reply: *is_reply,
             payload,
         };
-        Some(self.shelf.put_stolen(label.clone(), &theft).map_err(RunError::Seal))
+        let packet = match self.shelf.put_stolen(label.clone(), &theft) {
+            Ok(packet) => packet,
+            Err(error) => return Some(Err(RunError::Seal(error))),
+        };
+        Some(self.tell(Observed::Message { host: *by, packet, label: label.0.clone() }))
     }
 
     pub(crate) fn wants_probe(&self) -> Probe {

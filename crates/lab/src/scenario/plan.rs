@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use peerbound_dtls::{
-    HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, Suite,
+    HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, Renegotiation, Suite,
 };
 
 use crate::scenario::record_model::RecordModelPlan;
@@ -205,17 +205,6 @@ pub enum Version {
 
 impl Word for Version {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Dtls12), ("1.0", Self::Dtls10)];
-}
-
-/// What becomes of a wish to renegotiate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renegotiation {
-    /// `SSL_OP_NO_RENEGOTIATION`: neither asked for nor granted.
-    Off,
-    /// As OpenSSL 3 has it: one may ask, and a server does not grant it to a client.
-    Default,
-    /// `SSL_OP_ALLOW_CLIENT_RENEGOTIATION`: a server grants it, as all did before 2021.
-    Allowed,
 }
 
 impl Word for Renegotiation {

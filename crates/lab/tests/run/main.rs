@@ -2,6 +2,7 @@
 
 mod determinism;
 mod ladder;
+mod library;
 mod mutants;
 mod plans;
 mod properties;
