@@ -47,7 +47,7 @@ impl Experiment {
     pub fn with_suite(mut self, suite: Suite) -> Result<Self, OwnSuites> {
         let nodes = self.scenario.hosts.iter_mut().filter_map(|host| match &mut host.role {
             HostRole::Node(node) => Some(node.as_mut()),
-            HostRole::Forwarder { .. } | HostRole::Bystander => None,
+            HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
         });
         let nodes = nodes.chain(self.scenario.mesh.as_mut().map(|mesh| &mut mesh.node));
         for node in nodes {
