@@ -35,7 +35,8 @@ fn shards_put_together_are_the_sweep_of_one_machine_to_the_byte() {
     for shard in ["1/3", "2/3", "3/3"] {
         let file = format!("part-{}.jsonl", &shard[..1]);
         // A shard whose runs are done has done what was asked of it.
-        let part = folder.run(&["sim", "sweep", "chancy.toml", "--shard", shard, "--out", &file, "--jobs", "1"]);
+        let part =
+            folder.run(&["sim", "sweep", "chancy.toml", "--shard", shard, "--out", &file, "--jobs", "1"]);
         assert_eq!((part.code, part.stderr.as_str()), (Some(0), ""));
     }
     let parts = ["part-3.jsonl", "part-1.jsonl", "part-2.jsonl"];
