@@ -14,15 +14,12 @@ use peerbound_wire::{NodeId, PacketId};
 
 use crate::judge::{Observation, Observed};
 use crate::run::casting::{Part, cast};
-use crate::run::forgery::flip_bit;
 use crate::run::record_models::{Arrival, RecordModels};
 use crate::run::shelf::FLOW;
 use crate::run::sim_words::{datagram_match, fault_action, in_sim, nat_config, observation, path_match};
 use crate::run::stage::{Capture, Shot, Stage, StageError, Taken};
 use crate::run::{Backend, Observe, RunError, RunOptions};
-use crate::scenario::{
-    Boot, Conditions, FaultAction, HostRole, Label, Layout, Path, Scenario, SocketPlan, Source,
-};
+use crate::scenario::{Boot, Conditions, HostRole, Label, Layout, Path, Scenario, SocketPlan, Source};
 use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos};
 
 /// Where the attacker is, when he is somewhere himself: of the documentation's addresses (RFC 5737).
@@ -149,21 +146,8 @@ impl SimStage {
         for fault in &scenario.faults {
             let on = path_match(fault.on);
             let matching = datagram_match(&fault.which);
-            match fault.action {
-                FaultAction::FlipBit(bit) => {
-                    let rewrite = move |bytes: &[u8]| {
-                        let mut bytes = bytes.to_vec();
-                        flip_bit(&mut bytes, bit);
-                        Some(bytes)
-                    };
-                    self.world.add_tap(Tap { on, matching, action: TapAction::Rewrite(Box::new(rewrite)) });
-                }
-                other => {
-                    if let Some(action) = fault_action(other) {
-                        let _: FaultId = self.world.add_fault(peerbound_sim::Fault { on, matching, action });
-                    }
-                }
-            }
+            let action = fault_action(fault.action);
+            let _: FaultId = self.world.add_fault(peerbound_sim::Fault { on, matching, action });
         }
     }
 

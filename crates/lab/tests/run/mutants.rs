@@ -23,13 +23,17 @@ fn exact_replay() -> Scenario {
     };
     let on_path = Course::OneWay(Path { from: B, to: A });
     let capture = Action::Capture { on: on_path, which, is_held: false, label: label("old") };
+    let mut again = inject("old", B, Vec::new());
+    if let Action::Inject(injection) = &mut again {
+        injection.label = label("again");
+    }
     scenario.steps = vec![
         on(Occasion::Up, capture),
         next(send(B, A, "data", false)),
-        on(Occasion::Delivered(label("data")), inject("old", B, Vec::new())),
+        on(Occasion::Delivered(label("data")), again),
     ];
     scenario.expectations =
-        vec![delivered("data", &[B, A]), ends("old", End::Lock(Lock::Replay), Some("replay")), alive(A, B)];
+        vec![delivered("data", &[B, A]), ends("again", End::Lock(Lock::Replay), Some("replay")), alive(A, B)];
     scenario
 }
 

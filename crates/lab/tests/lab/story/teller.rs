@@ -183,6 +183,7 @@ impl Teller {
         let (verdict, reason) = match session.handle_datagram(bytes, &mut Plaintexts::new(), self.now) {
             Outcome::Accepted => (Verdict::Accepted, None),
             Outcome::Killed => (Verdict::Killed, None),
+            Outcome::Refused => (Verdict::Dropped(Lock::Identity), Some("peer-refused")),
             Outcome::NoSession => (Verdict::Dropped(Lock::Demux), Some("no-session")),
             Outcome::Discarded(discard) => (Verdict::Dropped(lock_of(discard)), Some(discard.name())),
         };
