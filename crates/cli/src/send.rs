@@ -190,6 +190,7 @@ impl Sender<'_> {
             | Event::DialFailed { .. }
             | Event::StrangerFailed { .. }
             | Event::Pong { .. }
+            | Event::RouteChanged(_)
             | Event::Frame(_)
             | Event::Session(_) => Ok(()),
         }

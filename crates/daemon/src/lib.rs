@@ -11,7 +11,9 @@ mod observe;
 mod socket;
 
 pub use clock::{now, unix_seconds};
-pub use config::{ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, RouteFile};
+pub use config::{
+    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
+};
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, StartOptions,
     Status,

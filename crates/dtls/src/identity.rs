@@ -161,6 +161,12 @@ impl Identity {
         verified
     }
 
+    /// Returns whether there are certificates between ours and the root.
+    #[must_use]
+    pub fn has_chain(&self) -> bool {
+        !self.chain.is_empty()
+    }
+
     /// Returns the hash of the public key.
     #[must_use]
     pub fn key_hash(&self) -> KeyHash {

@@ -28,6 +28,7 @@ mod plaintexts;
 mod record;
 mod replay;
 mod session;
+mod signature;
 mod spki;
 mod suite;
 mod terms;

@@ -586,6 +586,7 @@ impl Judge {
             | Event::Error { .. }
             | Event::Pong { .. }
             | Event::Frame(_)
+            | Event::RouteChanged(_)
             | Event::Session(_) => None,
         };
         self.standing.on_event(host, peer, &event);

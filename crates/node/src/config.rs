@@ -10,6 +10,8 @@ use peerbound_dtls::{
 };
 use peerbound_wire::NodeId;
 
+use crate::router::RouterConfig;
+
 /// Everything a [`crate::Node`] is made from, but time and chance.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -33,6 +35,12 @@ pub struct NodeConfig {
     pub rekey_age: Duration,
     /// Whether to tell of every frame by [`crate::Event::Frame`].
     pub observe_frames: bool,
+    /// How ways are found.
+    pub routing: Routing,
+    /// Whether to tell of every change of a way by [`crate::Event::RouteChanged`].
+    pub observe_routes: bool,
+    /// How a reply finds its way.
+    pub return_path: ReturnPath,
     /// Whether to tell of every session, with its secrets, by [`crate::Event::Session`].
     pub observe_sessions: bool,
     /// How a datagram finds its session.
@@ -58,6 +66,9 @@ impl NodeConfig {
             rekey_records: REKEY_RECORDS_DEFAULT,
             rekey_age: REKEY_AGE_DEFAULT,
             observe_frames: false,
+            routing: Routing::Static,
+            observe_routes: false,
+            return_path: ReturnPath::AsCame,
             observe_sessions: false,
             demux: Demux::BySource,
             gate: GateMode::On,
@@ -84,6 +95,26 @@ pub struct StaticRoute {
     pub destination: NodeId,
     /// One of our neighbours.
     pub via: NodeId,
+}
+
+/// How ways are found to nodes that are no neighbours.
+#[derive(Debug, Clone, Default)]
+pub enum Routing {
+    /// By the routes that are set, and by nothing else.
+    #[default]
+    Static,
+    /// From the neighbours, besides the routes that are set, which win.
+    Dynamic(RouterConfig),
+}
+
+/// How a reply finds its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReturnPath {
+    /// The way its request came, as long as that is there.
+    #[default]
+    AsCame,
+    /// By the routes, as anything else.
+    Any,
 }
 
 /// How a datagram finds its session.

@@ -6,6 +6,7 @@ use peerbound_dtls::{DownReason, Peer, Role, SessionSecrets};
 use peerbound_wire::{ErrorMessage, Header, NodeId};
 
 use crate::counters::FrameDrop;
+use crate::router::RouteChange;
 
 /// Something an owner may act on or show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub enum Event {
         /// The header of the answer.
         header: Header,
     },
+    /// There is another way to a node, or none; only where [`crate::NodeConfig::observe_routes`] is set.
+    RouteChanged(RouteChange),
     /// What was done with a frame; only where [`crate::NodeConfig::observe_frames`] is set.
     Frame(FrameSeen),
     /// A session was established, whether it takes over or not; only where

@@ -21,11 +21,14 @@ use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
 use crate::relay::Relay;
+use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
 use crate::verdict::{Lock, Reason, Verdict};
 
 mod frames;
 mod neighbours;
+mod round_trips;
+mod routing;
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;
@@ -100,6 +103,8 @@ pub struct Node {
     links: Links,
     strangers: Strangers,
     relay: Relay,
+    router: Option<Box<Router>>,
+    probes: BTreeMap<NodeId, round_trips::Probe>,
     outbound: Outbound,
     events: VecDeque<Event>,
     counters: Counters,
@@ -130,7 +135,9 @@ impl Node {
         chance.fill_bytes(&mut cookie_seed);
         Self {
             us,
-            relay: Relay::new(us, &config.routes),
+            relay: Relay::new(us, &config.routes, config.return_path),
+            router: routing::router_of(us, &config, &mut chance, now),
+            probes: BTreeMap::new(),
             strangers: Strangers::new(cookie_seed, now),
             admission: Admission::Rule(Arc::new(move |key| {
                 admitted.binary_search(&crate::node_id(key)).is_ok()
@@ -155,6 +162,12 @@ impl Node {
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        let verdict = self.judge_datagram(from, datagram, now);
+        self.pass_routing_on();
+        verdict
+    }
+
+    fn judge_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
         self.counters.datagrams_received += 1;
         self.last_reason = None;
         if is_client_hello(datagram) && !self.is_shut_down {
@@ -221,6 +234,9 @@ impl Node {
             self.settle_link(address, now);
         }
         self.run_neighbour_timers(now);
+        self.run_probes(now);
+        self.run_routing_timers(now);
+        self.pass_routing_on();
     }
 
     /// Says close_notify to every neighbour and ends every session, for good: what comes in later
@@ -257,7 +273,8 @@ impl Node {
             return None;
         }
         let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
-        neighbours.into_iter().chain(self.links.poll_timeout()).min()
+        let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
+        neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
     }
 
     /// Returns our own id.
