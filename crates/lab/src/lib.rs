@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+mod backend;
 mod cast;
 mod demo;
 pub mod experiment;
