@@ -15,7 +15,7 @@ use crate::run::claims::Facts;
 use crate::run::occasion::has_come;
 use crate::run::reference::Reference;
 use crate::run::shelf::{FLOW, Shelf, Theft, sequence_for};
-use crate::run::stage::{Capture, Shot, Stage, Taken};
+use crate::run::stage::{Capture, FORWARDER, Shot, Stage, Taken};
 use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
 use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
@@ -576,8 +576,9 @@ fn is_activity(what: &Observed) -> bool {
         }
         Observed::Lost { .. } | Observed::Arrived { .. } | Observed::Counters { .. } => false,
         Observed::Translated { .. } => false,
+        // A forwarder reads every hello that passes it.
+        Observed::Read { by, .. } => by != FORWARDER,
         Observed::Refused { .. }
-        | Observed::Read { .. }
         | Observed::Told { .. }
         | Observed::Event { .. }
         | Observed::Keys { .. }

@@ -17,13 +17,13 @@ use crate::run::casting::{Part, cast};
 use crate::run::record_models::{Arrival, RecordModels};
 use crate::run::shelf::FLOW;
 use crate::run::sim_words::{datagram_match, fault_action, in_sim, nat_config, observation, path_match};
-use crate::run::stage::{Capture, Shot, Stage, StageError, Taken};
+use crate::run::stage::{ATTACKER_NAME, Capture, FORWARDER, Shot, Stage, StageError, Taken};
 use crate::run::{Backend, Observe, RunError, RunOptions};
 use crate::scenario::{Boot, Conditions, HostRole, Label, Layout, Path, Scenario, SocketPlan, Source};
 use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos};
 
 /// Where the attacker is, when he is somewhere himself: of the documentation's addresses (RFC 5737).
-const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
+pub(crate) const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
 
 /// A world, and what of the scenario stands for what in it. Hosts have the same numbers in both; the
 /// attacker's host is behind them.
@@ -77,8 +77,8 @@ impl SimStage {
         for host in &hosts {
             world.add_host(&host.name, host.address.ip());
         }
-        hosts.push(HostLabel { name: "attacker".to_owned(), address: ATTACKER, id: None });
-        world.add_host("attacker", ATTACKER.ip());
+        hosts.push(HostLabel { name: ATTACKER_NAME.to_owned(), address: ATTACKER, id: None });
+        world.add_host(ATTACKER_NAME, ATTACKER.ip());
         let mut stage = Self {
             world,
             hosts,
@@ -118,11 +118,11 @@ impl SimStage {
                         .map(|end| self.hosts.get(end.0 as usize).map_or(ATTACKER, |host| host.address));
                     self.forwarders.insert(HostIndex(index), ends);
                     self.world.listen(socket);
-                    self.readers.insert(socket, "forwarder".to_owned());
+                    self.readers.insert(socket, FORWARDER.to_owned());
                 }
                 None => {
                     self.world.listen(socket);
-                    self.readers.insert(socket, "attacker".to_owned());
+                    self.readers.insert(socket, ATTACKER_NAME.to_owned());
                 }
             }
         }

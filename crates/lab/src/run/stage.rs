@@ -9,6 +9,12 @@ use crate::run::Backend;
 use crate::scenario::{Conditions, Course, Label, Path, Source, Which};
 use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos};
 
+/// Who reads at a forwarder, in every trace.
+pub(crate) const FORWARDER: &str = "forwarder";
+
+/// What every stage calls the attacker.
+pub(crate) const ATTACKER_NAME: &str = "attacker";
+
 /// Why a backend does not do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StageError {
