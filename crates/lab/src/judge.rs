@@ -192,10 +192,7 @@ impl Judge {
                 self.note(at, Happening::Told { host, error });
             }
             Observed::Event { host, event } => self.on_event(at, host, event),
-            Observed::Remark { host, kind, text } => {
-                let text = format!("{} {text}", self.name(host));
-                self.note(at, Happening::Event { host, kind, text });
-            }
+            Observed::Remark { host, kind, text } => self.note(at, Happening::Event { host, kind, text }),
             Observed::Keys { host, peer, role, secrets } => self.on_keys(at, (host, peer, role), &secrets)?,
             Observed::Counters { host, counters } => self.check_conservation(at, host, &counters),
             Observed::Life { host, change } => {

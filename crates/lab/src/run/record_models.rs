@@ -44,6 +44,7 @@ pub(crate) struct RecordModels {
 }
 
 struct Model {
+    name: String,
     id: NodeId,
     address: SocketAddr,
     /// Where its peers met it in the handshake.
@@ -94,16 +95,15 @@ impl RecordModels {
             of_endpoint[8..12].copy_from_slice(&host.0.to_be_bytes());
             let endpoint = Endpoint::new(&EndpointConfig { id_bytes: ID_BYTES, seed: of_endpoint });
             let id = node_id(&context.key_hash());
-            models.hosts.insert(
-                *host,
-                Model {
-                    id,
-                    address: *address,
-                    outside: outside(*host, *address, nats),
-                    endpoint,
-                    sessions: BTreeMap::new(),
-                },
-            );
+            let model = Model {
+                name: (*name).to_owned(),
+                id,
+                address: *address,
+                outside: outside(*host, *address, nats),
+                endpoint,
+                sessions: BTreeMap::new(),
+            };
+            models.hosts.insert(*host, model);
             contexts.insert(*host, context);
         }
         let pairs = plans.iter().flat_map(|(host, (_, _, plan))| plan.dials.iter().map(|to| [*host, *to]));
@@ -267,27 +267,35 @@ impl RecordModels {
 
     /// Puts what an endpoint tells into words.
     fn tell(&mut self, host: HostIndex) {
-        let Some(model) = self.hosts.get_mut(&host) else { return };
-        while let Some(event) = model.endpoint.poll_event() {
+        let mut told = Vec::new();
+        while let Some(event) = self.hosts.get_mut(&host).and_then(|model| model.endpoint.poll_event()) {
+            let name = |session| self.name_of_peer(host, session);
             let (kind, text) = match event {
                 Event::Received { .. } => continue,
-                Event::Challenged { address, .. } => {
-                    ("challenged", format!("asks whether its peer is at {address}"))
-                }
-                Event::Moved { from, to, .. } => (
-                    "peer-moved",
-                    format!("holds its peer to be at {to} from here on, and no longer at {from}"),
+                Event::Challenged { session, address } => (
+                    "challenged",
+                    format!("{} seems to be at {address}: asks there whether it is", name(session)),
                 ),
-                Event::Stayed { candidate, .. } => {
-                    ("peer-stayed", format!("knows that its peer is where he was, and not at {candidate}"))
+                Event::Moved { session, to, .. } => {
+                    ("peer-moved", format!("{} is at {to} from here on", name(session)))
                 }
-                Event::CheckFailed { candidate, .. } => (
+                Event::Stayed { session, candidate } => {
+                    ("peer-stayed", format!("{} is where it was, and not at {candidate}", name(session)))
+                }
+                Event::CheckFailed { session, candidate } => (
                     "check-failed",
-                    format!("had no answer from {candidate}, and its peer stays where he was"),
+                    format!("nobody answers at {candidate}: {} is where it was", name(session)),
                 ),
             };
-            self.told.push(Observed::Remark { host, kind, text });
+            told.push(Observed::Remark { host, kind, text });
         }
+        self.told.extend(told);
+    }
+
+    fn name_of_peer(&self, host: HostIndex, session: SessionNumber) -> &str {
+        let sessions = self.hosts.get(&host).into_iter().flat_map(|model| &model.sessions);
+        let peer = sessions.filter(|(_, number)| **number == session).map(|(peer, _)| peer).next();
+        peer.and_then(|peer| self.hosts.get(peer)).map_or("the peer", |model| &model.name)
     }
 }
 
