@@ -23,6 +23,11 @@ fn the_guide_for_operators_shows_what_its_commands_print() {
 }
 
 #[test]
+fn the_guide_to_proving_shows_what_its_commands_print() {
+    follow("docs/PROVE.md");
+}
+
+#[test]
 fn chapter_one_shows_what_its_commands_print() {
     follow("docs/book/src/01-three-nodes-one-wrong-arrow.md");
 }
@@ -52,6 +57,7 @@ fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
         "docs/OPERATIONS.md",
+        "docs/PROVE.md",
         "docs/book/src/01-three-nodes-one-wrong-arrow.md",
         "docs/book/src/02-sockets.md",
         "docs/book/src/03-demux.md",

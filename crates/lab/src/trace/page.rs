@@ -138,7 +138,8 @@ impl Trace {
             to: end.and_then(|end| end.host).or_else(|| self.host_at(journey.destination)).map(|host| host.0),
             end: Some(journey.word()),
             ended: end.map(|end| end.at.0),
-            label: journey.label,
+            label: journey.title(),
+            carries: journey.carries.as_ref().map(|frame| self.describe_frame(frame)),
             contents: Some(journey.contents.clone()),
             way: Some(journey.way),
             copy_of: journey.copy_of.map(|copy| copy.0),
@@ -281,6 +282,8 @@ struct Row<'a> {
     ended: Option<u64>,
     label: Option<&'a str>,
     contents: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carries: Option<String>,
     way: Option<Way>,
     copy_of: Option<u64>,
     source: Option<String>,

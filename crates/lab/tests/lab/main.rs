@@ -11,6 +11,7 @@ mod scenario_files;
 mod story;
 mod tap;
 mod trace_capture;
+mod trace_carried;
 mod trace_forms;
 mod trace_page;
 mod tshark;

@@ -24,10 +24,14 @@
   };
   const WELL = ["accepted", "read"];
   const ROW = 38, TOP = 6, WIRE = 25, TEXT = 14, BOTTOM = 14;
-  const GAP_MAX = 150; // A longer pause is drawn as long as this, with a mark.
+  const GAP_MAX = 220; // The longest pause is drawn as long as this, in addition to the rows, and others in proportion.
   const DRAWN_WHOLE = 600; // More rows than these are drawn where the window is, and nowhere else.
   const MARGIN = 1200; // Pixels beyond the window that are drawn ahead of scrolling.
   const SVG = "http://www.w3.org/2000/svg";
+
+  // Nodes have a lane each; somebody else has one if he did anything.
+  const busy = new Set(data.rows.flatMap((row) => [row.from, row.to, row.host]));
+  const shown = data.hosts.filter((host, index) => host.node || busy.has(index));
 
   let rows = [], tops = [], selected = -1, geometry, layer, painted = [0, 0];
 
@@ -99,23 +103,20 @@
     const narrow = room < 560;
     const times = narrow ? 58 : 84;
     const side = narrow ? 26 : 64;
-    const lanes = Math.max(1, data.hosts.length - 1);
-    const lane = Math.max(narrow ? 58 : 96, Math.min(340, (room - times - 2 * side) / lanes));
-    const x = (host) => times + side + lane * host;
-    const width = Math.max(data.hosts.length * lane < 340 ? room : 0, x(data.hosts.length - 1) + side, Math.min(room, x(lanes) + side));
+    const lanes = Math.max(1, shown.length - 1);
+    const lane = Math.max(narrow ? 58 : 96, Math.min(420, (room - times - 2 * side) / lanes));
+    const x = (host) => times + side + lane * Math.max(0, shown.indexOf(data.hosts[host]));
+    const width = Math.max(room, times + 2 * side + lane * (shown.length - 1));
     return { narrow, times, x, width, letter: narrow ? 6.05 : 7.25 };
   }
 
   function place() {
     tops = [];
     const pauses = rows.map((row, index) => (index === 0 ? 0 : Math.max(0, row.at - rows[index - 1].at)));
-    const typical = pauses.filter((pause) => pause > 0).sort((a, b) => a - b);
-    const unit = typical.length ? 12 / typical[Math.floor(typical.length / 2)] : 0;
+    const unit = gapBox.checked ? GAP_MAX / pauses.reduce((most, pause) => Math.max(most, pause), 1) : 0;
     let y = TOP;
     rows.forEach((row, index) => {
-      row.pause = gapBox.checked ? Math.min(GAP_MAX, pauses[index] * unit) : 0;
-      row.paused = row.pause === GAP_MAX ? pauses[index] : 0;
-      y += row.pause;
+      y += pauses[index] * unit;
       tops.push(y);
       y += ROW;
     });
@@ -139,9 +140,10 @@
     const { x, width } = geometry;
     drawHeads();
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "presentation" }, drawing);
-    data.hosts.forEach((host, index) => {
+    for (const host of shown) {
+      const index = data.hosts.indexOf(host);
       svg("line", { x1: x(index), x2: x(index), y1: 0, y2: height - 4, class: host.node ? "lane" : "lane outside" }, picture);
-    });
+    }
     layer = svg("g", { role: "presentation" }, picture);
     // For a moment the page was too short to be where it was.
     scrollTo(scrollX, scrolled);
@@ -153,12 +155,12 @@
     const { x, width, narrow, times } = geometry;
     const picture = svg("svg", { width, height: narrow ? 28 : 46, class: "names" }, heads);
     svg("text", { x: times - 12, y: 20, class: "time" }, picture, "seconds");
-    data.hosts.forEach((host, index) => {
-      const shown = cut(host.name, narrow ? 9 : 14);
-      const middle = Math.min(x(index), width - shown.length * 4.2);
-      svg("text", { x: middle, y: 20, class: host.node ? "name" : "name outside" }, picture, shown);
-      if (!narrow) svg("text", { x: x(index), y: 38, class: "address" }, picture, host.address);
-    });
+    for (const host of shown) {
+      const lane = x(data.hosts.indexOf(host));
+      const title = cut(host.name, narrow ? 9 : 14);
+      svg("text", { x: Math.min(lane, width - title.length * 4.2), y: 20, class: host.node ? "name" : "name outside" }, picture, title);
+      if (!narrow) svg("text", { x: lane, y: 38, class: "address" }, picture, host.address);
+    }
     heads.scrollLeft = drawing.scrollLeft;
   }
 
@@ -198,7 +200,6 @@
     const kind = row.kind === "datagram" ? word(row.end) : row.kind;
     const group = svg("g", { class: `row ${kind}`, id: `row-${row.row}`, "data-place": at, "data-row": row.row, role: "option", "aria-selected": "false", "aria-label": described(row) }, parent);
     svg("rect", { x: 1, y: y + 1, width: width - 2, height: ROW - 2, rx: 5, class: "hit" }, group);
-    if (row.paused) svg("text", { x: times - 12, y: y - 62, class: "pause" }, group, `${clock(row.paused)} s pass`);
     svg("text", { x: times - 12, y: y + WIRE + 4, class: "time" }, group, clock(row.at));
     if (row.kind === "datagram") drawDatagram(row, y, group);
     else drawNote(row, y, group);
@@ -266,6 +267,7 @@
     list([
       ["sealed by", row.sealed || (isSealed ? "no session of this run" : "nobody: it is in the clear")],
       ["clause", row.clause],
+      ["carries", row.carries && `${row.carries}, as its sender says`],
       ["sent", `${exact(row.at)} by ${name(row.from)}${{ socket: "", injected: ", put on the wire", duplicated: ", by the network itself" }[row.way] ?? `, ${row.way}`}`],
       ["ended", row.ended === undefined ? "" : `${exact(row.ended)}${row.to === null || row.end === "lost" ? "" : ` at ${name(row.to)}`}`],
       ["from", owned(row.source)], ["to", owned(row.destination)],
@@ -419,7 +421,7 @@
   });
 
   for (const row of data.rows) {
-    const texts = [row.text, row.label, row.contents, row.end, row.reason, row.sealed, row.clause, row.source, row.destination];
+    const texts = [row.text, row.label, row.contents, row.end, row.reason, row.sealed, row.clause, row.source, row.destination, row.carries];
     row.search = texts.filter(Boolean).join(" ").toLowerCase();
   }
   const hellos = data.rows.filter((row) => row.hello).length;
