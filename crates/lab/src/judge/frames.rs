@@ -75,12 +75,18 @@ impl Frames {
     /// Gives a name to the frame that its source numbered so since its last boot.
     pub(crate) fn name(&mut self, source: NodeId, packet: PacketId, label: String) {
         // Somebody else may speak in the name of a node that has said nothing itself since it booted.
-        let boot = self.boots.get(&source).copied().unwrap_or(1);
+        let boot = self.boot_of(source);
         let key = (source, boot, packet);
         let hops = self.first_hops.get(&key).cloned().unwrap_or_default();
         self.messages.insert(key, Message { source, packet, hops });
         self.by_label.entry(label.clone()).or_default().push(key);
         self.labels.insert(key, label);
+    }
+
+    /// Returns the boot epoch in which a node has last made a frame; before the first, that of the
+    /// simulator's first boots.
+    pub(crate) fn boot_of(&self, source: NodeId) -> u32 {
+        self.boots.get(&source).copied().unwrap_or(1)
     }
 
     pub(crate) fn label_of(&self, header: &Header) -> Option<String> {

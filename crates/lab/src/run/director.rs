@@ -456,6 +456,7 @@ impl<'a> Director<'a> {
             },
             sequence: sequence_for(*sequence, judge, path.to, Some(path.from)),
             source: self.id(*by)?,
+            boot_epoch: judge.boot_of(self.id(*by)?),
             destination: self.id(*to)?,
             is_reply: *is_reply,
             payload,
