@@ -38,6 +38,21 @@ fn chapter_two_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_five_shows_what_its_commands_print() {
+    follow("docs/book/src/05-handshake.md");
+}
+
+#[test]
+fn chapter_six_shows_what_its_commands_print() {
+    follow("docs/book/src/06-loss-and-timers.md");
+}
+
+#[test]
+fn chapter_eleven_shows_what_its_commands_print() {
+    follow("docs/book/src/11-renegotiation.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
@@ -45,6 +60,9 @@ fn every_page_with_commands_is_followed() {
         "docs/PROVE.md",
         "docs/book/src/01-three-nodes-one-wrong-arrow.md",
         "docs/book/src/02-sockets.md",
+        "docs/book/src/05-handshake.md",
+        "docs/book/src/06-loss-and-timers.md",
+        "docs/book/src/11-renegotiation.md",
     ]
     .map(Path::new);
 
