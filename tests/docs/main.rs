@@ -12,5 +12,8 @@ mod ceilings;
 mod commands;
 mod links;
 mod page;
+mod pictures;
+mod sequence;
+mod svg;
 mod terminal;
 mod toml_blocks;

@@ -152,6 +152,21 @@ impl Endpoint {
         found.seal(RealType::ApplicationData, payload)
     }
 
+    /// Seals as [`Self::seal`] does, and writes another id into the record: the sender has the keys of
+    /// one session and means another.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn seal_under(
+        &mut self,
+        session: SessionNumber,
+        id: &ConnectionId,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, SendError> {
+        let found = self.sessions.get_mut(&session).ok_or(SendError::NoSession)?;
+        found.seal_under(Some(id), RealType::ApplicationData, payload)
+    }
+
     /// Takes up another of our addresses in a session, on purpose: a challenge that still comes to the
     /// old one is answered by `path_drop` (RFC 9853, 5.2).
     ///

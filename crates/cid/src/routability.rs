@@ -19,6 +19,16 @@ pub enum RoutabilityMessage {
 }
 
 impl RoutabilityMessage {
+    /// Returns the name of its kind.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PathChallenge(_) => "path_challenge",
+            Self::PathResponse(_) => "path_response",
+            Self::PathDrop(_) => "path_drop",
+        }
+    }
+
     /// Returns the nine bytes of the message.
     #[must_use]
     pub fn encode(self) -> [u8; 1 + COOKIE_BYTES] {

@@ -53,6 +53,8 @@ pub struct Transmit {
     pub ends: Ends,
     /// One record.
     pub bytes: Vec<u8>,
+    /// The message of the check in it, if it is one.
+    pub says: Option<RoutabilityMessage>,
 }
 
 /// What happened in a session.
@@ -175,7 +177,7 @@ impl Session {
         if !self.path.is_checking() {
             let bytes = self.seal(RealType::ApplicationData, payload)?;
             let ends = Ends { local: self.local, remote: self.path.bound() };
-            output.transmits.push_back(Transmit { ends, bytes });
+            output.transmits.push_back(Transmit { ends, bytes, says: None });
             return Ok(());
         }
         if self.waiting.len() >= WAITING_MAX {
@@ -187,8 +189,19 @@ impl Session {
 
     /// Seals a record and leaves it to the caller.
     pub(crate) fn seal(&mut self, real_type: RealType, content: &[u8]) -> Result<Vec<u8>, SendError> {
+        let id = self.peer_id.clone();
+        self.seal_under(id.as_ref(), real_type, content)
+    }
+
+    /// Seals a record under an id, whosever it is.
+    pub(crate) fn seal_under(
+        &mut self,
+        id: Option<&ConnectionId>,
+        real_type: RealType,
+        content: &[u8],
+    ) -> Result<Vec<u8>, SendError> {
         let number = RecordNumber { epoch: EPOCH, sequence: self.next_sequence };
-        let form = match &self.peer_id {
+        let form = match id {
             None => Form::Plain,
             Some(id) => Form::Identified { id, padding: 0 },
         };
@@ -304,7 +317,7 @@ impl Session {
         };
         let is_allowed = self.path.debit(ends.remote, bytes.len(), received);
         if is_allowed {
-            output.transmits.push_back(Transmit { ends, bytes });
+            output.transmits.push_back(Transmit { ends, bytes, says: Some(message) });
         }
         is_allowed
     }

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Status {
         outcome: Sender<Status>,
     },
+    Settle {
+        outcome: Sender<()>,
+    },
     Stop,
     Abort,
 }
@@ -274,6 +277,16 @@ impl Daemon {
     pub fn renegotiate(&self, neighbour: NodeId) -> Result<Result<(), String>, CommandError> {
         let (outcome, answer) = bounded(1);
         self.command(Command::Renegotiate { neighbour, outcome })?;
+        self.wait(&answer)
+    }
+
+    /// Waits until all that was asked before has left, as far as the kernel took it, and was told of.
+    ///
+    /// # Errors
+    /// When the data thread is gone.
+    pub fn settle(&self) -> Result<(), CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Settle { outcome })?;
         self.wait(&answer)
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct DataThread {
 
 enum Turn {
     Go,
+    /// Somebody waits for what was asked so far to have left.
+    Settle(Sender<()>),
     Stop,
     Abort,
 }
@@ -85,6 +87,10 @@ impl DataThread {
             self.run_timers();
             match self.carry_out_commands() {
                 Turn::Go => {}
+                Turn::Settle(outcome) => {
+                    self.flush();
+                    let _ = outcome.try_send(());
+                }
                 Turn::Stop => return self.stop(),
                 Turn::Abort => return Report { status: self.status() },
             }
@@ -166,6 +172,7 @@ impl DataThread {
                 Ok(Command::Status { outcome }) => {
                     let _ = outcome.try_send(self.status());
                 }
+                Ok(Command::Settle { outcome }) => return Turn::Settle(outcome),
                 Ok(Command::Stop) => return Turn::Stop,
                 Ok(Command::Abort) => return Turn::Abort,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => return Turn::Stop,

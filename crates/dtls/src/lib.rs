@@ -40,7 +40,7 @@ pub use association::{
     REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
 };
 pub use authority::{Authority, Validity};
-pub use context::{Context, ContextConfig, KeylogSink, Profile, Resumption, Teaching};
+pub use context::{Context, ContextConfig, KeylogSink, Profile, Renegotiation, Resumption, Teaching};
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
 pub use down::DownReason;

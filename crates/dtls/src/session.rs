@@ -167,8 +167,8 @@ impl Session {
                 Err(malformation) => self.discard(malformation.into()),
             };
             match (verdict, outcome) {
-                (Outcome::Killed, _) => {
-                    outcome = Some(Outcome::Killed);
+                (Outcome::Killed | Outcome::Refused, _) => {
+                    outcome = Some(verdict);
                     break;
                 }
                 (Outcome::NoSession, _) => break, // an earlier record of this datagram closed it
@@ -391,6 +391,7 @@ impl Session {
                 }
                 self.advance_handshake(now);
                 match self.state {
+                    State::Closed if self.has_refused() => Outcome::Refused,
                     State::Closed => Outcome::Killed,
                     State::Handshaking { .. } | State::Established(_) => Outcome::Accepted,
                 }
@@ -454,6 +455,11 @@ impl Session {
             return Outcome::Accepted;
         }
         self.discard(Discard::BadMac)
+    }
+
+    /// Returns whether it was the peer's certificate, or its terms, that closed the session just now.
+    fn has_refused(&self) -> bool {
+        matches!(self.events.back(), Some(SessionEvent::Closed(CloseReason::Refused(_))))
     }
 
     fn advance_handshake(&mut self, now: Instant) {

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerbound_dtls::{ErrorStack, Role, SessionSecrets};
-use peerbound_node::{Counters, Event, Verdict};
+use peerbound_node::{Counters, Event, Lock, Verdict};
 use peerbound_wire::{NodeId, PacketId};
 
 use crate::judge::frames::Frames;
@@ -192,6 +192,7 @@ impl Judge {
                 self.note(at, Happening::Told { host, error });
             }
             Observed::Event { host, event } => self.on_event(at, host, event),
+            Observed::Remark { host, kind, text } => self.note(at, Happening::Event { host, kind, text }),
             Observed::Keys { host, peer, role, secrets } => self.on_keys(at, (host, peer, role), &secrets)?,
             Observed::Counters { host, counters } => self.check_conservation(at, host, &counters),
             Observed::Life { host, change } => {
@@ -203,6 +204,7 @@ impl Judge {
             }
             Observed::Step { number, text } => self.note(at, Happening::Step { number, text }),
             Observed::Captured { datagram, label } => {
+                self.by_label.entry(label.clone()).or_default().push(datagram);
                 self.captured.insert(label, datagram);
             }
             Observed::Message { host, packet, label } => self.name_message(host, packet, label),
@@ -422,6 +424,9 @@ impl Judge {
         if let Some(original) = original.filter(|original| original.bytes == sent.bytes) {
             return original.seal;
         }
+        if let Some(record) = sent.with_id() {
+            return self.sealing.identify_with_id(&record).map_or(Seal::Unknown, Seal::By);
+        }
         let Some(record) = sent.protected() else {
             return Seal::Clear;
         };
@@ -447,11 +452,28 @@ impl Judge {
         };
         let trouble = match reason {
             None => "no reason was counted".to_owned(),
-            Some(reason) if lock_of(reason) == Some(lock) => return,
-            Some(reason) => format!("the reason that was counted is {reason}"),
+            Some(reason) if lock_of(reason) != Some(lock) => {
+                format!("the reason that was counted is {reason}")
+            }
+            Some(reason) => match self.own_session_of(arrival) {
+                Some(sealed_by) if lock == Lock::RecordAuth => {
+                    format!("counted {reason}, although it was sealed by {}", self.describe(sealed_by))
+                }
+                Some(_) | None => return,
+            },
         };
         let text = format!("{} dropped a datagram at {lock}, and {trouble}", self.name(arrival.host));
         self.violate(arrival.at, Invariant::DropReason, Some(arrival.datagram), text);
+    }
+
+    /// Returns who sealed a datagram, if that is the session that its receiver holds with its sender.
+    fn own_session_of(&self, arrival: Acceptance) -> Option<SealedBy> {
+        let datagram = self.datagrams.get(&arrival.datagram)?;
+        let from = self.by_address.get(&datagram.source)?;
+        let sealed_by = datagram.seal.sealed_by()?;
+        let is_own =
+            sealed_by.to == arrival.host && self.live.get(&(arrival.host, *from)) == Some(&sealed_by.session);
+        is_own.then_some(sealed_by)
     }
 
     fn end(&mut self, at: Nanos, datagram: DatagramId, end: End) {

@@ -1,20 +1,21 @@
 //! Runs a scenario: builds its world on a backend, takes its steps, lets the judge watch, and holds
 //! what was seen beside what was to be seen.
 
-mod casting;
+pub(crate) mod casting;
 mod claims;
 mod company;
 mod director;
-mod forgery;
+pub(crate) mod forgery;
 mod occasion;
-mod pattern;
+pub(crate) mod pattern;
 mod probe;
+mod record_models;
 mod reference;
 mod routes;
-mod shelf;
+pub(crate) mod shelf;
 mod sim_stage;
-mod sim_words;
-mod stage;
+pub(crate) mod sim_words;
+pub(crate) mod stage;
 mod talks;
 mod wording;
 
@@ -23,13 +24,17 @@ use std::time::Duration;
 
 use peerbound_dtls::{ErrorStack, SealError};
 
+use crate::backend;
 use crate::cast::CastError;
 use crate::judge::Violation;
 use crate::run::sim_stage::SimStage;
 use crate::scenario::{Scenario, Word};
 use crate::trace::Trace;
 
+pub(crate) use sim_stage::ATTACKER;
+
 pub use director::play;
+pub(crate) use record_models::ID_BYTES;
 pub use stage::{Capture as CaptureOrder, Shot, Stage, StageError, Taken};
 
 /// Where a scenario is played.
@@ -180,10 +185,8 @@ pub enum RunError {
 pub fn run(scenario: &Scenario, options: &RunOptions) -> Result<RunReport, RunError> {
     match options.backend {
         Backend::Sim => play(scenario, options, &mut SimStage::build(scenario, options)?),
-        backend @ (Backend::Loopback | Backend::Netns) => {
-            let what = "run scenarios in this build".to_owned();
-            Err(StageError::Impossible { backend, what }.into())
-        }
+        Backend::Loopback => play(scenario, options, &mut backend::on_loopback(scenario, options)?),
+        Backend::Netns => play(scenario, options, &mut backend::in_namespaces(scenario, options)?),
     }
 }
 

@@ -10,6 +10,7 @@ mod parameters;
 mod parse;
 mod place;
 mod plan;
+mod record_model;
 mod render;
 mod step;
 mod sweep;
@@ -29,14 +30,16 @@ pub use fault::{Course, FaultAction, FaultPlan, HandshakeMessage, Path, Pattern,
 pub use mesh::Layout;
 pub use plan::{
     Attempts, Boot, Bursts, Conditions, DemuxPlan, Dials, DtlsPlan, HostPlan, HostRole, IdentityPlan,
-    LinkPlan, ListenerPlan, MeshPlan, NatPlan, NatRule, NodePlan, Probability, Renegotiation, Routing,
-    SocketPlan, Switch, Version,
+    LinkPlan, ListenerPlan, MeshPlan, NatPlan, NatRule, NodePlan, Probability, Routing, SocketPlan, Switch,
+    Version,
 };
+pub use record_model::RecordModelPlan;
 pub use step::{
     Action, Edit, ForgedBody, ForgedRecord, Injection, Label, Occasion, Repeat, SendPlan, Sequence, Source,
     Step, Trigger,
 };
 pub use sweep::{Parameters, Point, Sweep};
+pub(crate) use values::nearest;
 pub use words::Word;
 
 use crate::trace::HostIndex;

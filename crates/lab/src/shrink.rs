@@ -11,12 +11,14 @@ use std::fmt;
 use ddmin::{Spent, ddmin};
 use document::{Document, Place};
 
+use crate::scenario::Parameters;
+
 /// How many scenarios are carried out at most while one is made smaller, unless asked for otherwise.
 pub const SHRINK_RUNS: usize = 2000; // x about 10 ms for three nodes = 20 s
 
 /// The arrays of a scenario file, in the order in which they are thinned out: what happens before
 /// what is there, because whoever is not spoken to is not needed.
-const ARRAYS: [&str; 7] = ["fault", "step", "expect", "listener", "nat", "link", "node"];
+const ARRAYS: [&str; 8] = ["fault", "step", "expect", "listener", "nat", "link", "host", "node"];
 
 /// Keys that say what a scenario is and not what happens in it.
 const TOLD: [&str; 6] = ["schema", "name", "title", "group", "clause", "meaning"];
@@ -95,6 +97,25 @@ pub fn shrink(
     let is_minimal = shrinker.run().is_ok();
     let Shrinker { best, runs, .. } = shrinker;
     Ok(Shrunk { text: best.to_text(), from, to: best.size(), runs, is_minimal })
+}
+
+/// Makes a scenario stand by itself: with one value for each parameter, and one seed. Returns two texts
+/// to try in this order: the first has the values in their places and no parameters any more, which
+/// cannot do where the file asks for a parameter in another way, and the second has them still.
+///
+/// # Errors
+/// When the text is no TOML.
+pub fn settle(text: &str, parameters: &Parameters, seed: u64) -> Result<[String; 2], ShrinkError> {
+    let mut replaced = text.to_owned();
+    for (name, value) in parameters {
+        replaced = replaced.replace(&format!("\"${{{name}}}\""), value);
+        replaced = replaced.replace(&format!("${{{name}}}"), value.trim_matches('"'));
+    }
+    let settled = |text: &str, parameters: &Parameters| {
+        let document = Document::parse(text).map_err(ShrinkError::Syntax)?;
+        Ok(document.with_sweep(seed, parameters).to_text())
+    };
+    Ok([settled(&replaced, &Parameters::new())?, settled(text, parameters)?])
 }
 
 struct Shrinker<Attempt> {
@@ -209,10 +230,11 @@ impl<Attempt: FnMut(&str) -> Tried> Shrinker<Attempt> {
     }
 }
 
-/// An expectation goes as a whole or stays as it is: changed, it would be another one.
+/// An expectation goes as a whole or stays as it is: changed, it would be another one. The sweep is
+/// settled.
 fn is_changeable(place: &Place) -> bool {
     let top = place.top();
-    top != "expect" && !TOLD.contains(&top)
+    !["expect", "sweep"].contains(&top) && !TOLD.contains(&top)
 }
 
 impl fmt::Display for Size {
@@ -346,6 +368,25 @@ mod tests {
             assert!(shrunk.runs <= runs_max && !shrunk.is_minimal, "{} of {runs_max}", shrunk.runs);
             assert_eq!(attempt(&shrunk.text), Tried::FailsAlike);
         }
+    }
+
+    #[test]
+    fn a_settled_scenario_has_one_seed_and_one_value_for_each_parameter() {
+        let text = "name = \"a\"\n\n[sweep]\nseeds = 100\n\n[sweep.parameters]\nloss = [0.0, 0.1] # why\n\n\
+            [network]\nloss = \"${loss}\"\n\n[[step]]\nsend = { payload = \"at ${loss}\" }\n";
+        let parameters = Parameters::from([("loss".to_owned(), "0.2".to_owned())]);
+
+        let [replaced, kept] = settle(text, &parameters, 7).unwrap();
+
+        assert_eq!(
+            replaced,
+            "name = \"a\"\n\n[sweep]\nseeds = [7]\n\n\
+             [network]\nloss = 0.2\n\n[[step]]\nsend = { payload = \"at 0.2\" }\n"
+        );
+        assert!(
+            kept.contains("seeds = [7]") && kept.contains("loss = [0.2]") && kept.contains("\"${loss}\""),
+            "{kept}"
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ mod summary;
 pub use interval::Rate;
 pub use merge::{Insist, MergeError, merge};
 pub use results::{
-    RUNS_MAX, SWEEP_SCHEMA, SweepFile, SweepFileError, SweepPlan, SweptFailure, SweptRun, write_line,
+    RUNS_MAX, SWEEP_SCHEMA, SweepFile, SweepFileError, SweepPlan, SweptFailure, SweptRun, scenario_hash,
+    write_line,
 };
 pub use seeds::{SEEDS_MAX, Seeds, SeedsError};
 pub use shard::{SHARDS_VARIABLE, Shard, ShardError};

@@ -2,6 +2,7 @@
 //! every backend: a simulated world, loopback sockets, network namespaces.
 
 mod capture;
+mod carried;
 mod files;
 mod journey;
 mod lines;
@@ -12,9 +13,11 @@ mod summary;
 mod told;
 mod words;
 
+pub use carried::Carried;
 pub use files::{TRACE_FILES, TraceError};
 pub use journey::{Fate, Journey, JourneyEnd};
-pub use lines::TRACE_SCHEMA;
+pub(crate) use lines::hex;
+pub use lines::{LINES_MAX, TRACE_SCHEMA};
 pub use model::{
     DatagramId, Entry, Happening, HostIndex, HostLabel, Nanos, SealedBy, SessionIndex, SessionLabel, Trace,
     Way,

@@ -69,6 +69,7 @@ impl Reason {
     pub(crate) fn of(outcome: Outcome) -> Option<Self> {
         match outcome {
             Outcome::Accepted | Outcome::Killed => None,
+            Outcome::Refused => Some(Self::PeerRefused),
             Outcome::Discarded(discard) => Some(Self::Record(discard)),
             Outcome::NoSession => Some(Self::Datagram(DatagramDrop::NoSession)),
         }
@@ -93,6 +94,7 @@ impl Verdict {
         match outcome {
             Outcome::Accepted => Self::Accepted,
             Outcome::Killed => Self::Killed,
+            Outcome::Refused => Self::Dropped(Lock::Identity),
             Outcome::NoSession => Self::Dropped(Lock::Demux),
             Outcome::Discarded(Discard::Malformed(_) | Discard::WrongEpoch) => Self::Dropped(Lock::Gate),
             Outcome::Discarded(Discard::Replay | Discard::TooOld) => Self::Dropped(Lock::Replay),

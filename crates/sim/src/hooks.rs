@@ -23,20 +23,20 @@ const START: Duration = Duration::from_secs(START_UNIX_SECONDS.unsigned_abs());
 pub enum HookError {
     /// `time` is not ours.
     #[error(
-        "OpenSSL asks a clock that is not the simulator's: another `time` stands before that of this \
-         program (a preloaded library?)"
+        "OpenSSL does not ask the simulator's clock: this program's own `time` is hidden from the OpenSSL \
+         library (was it linked without exporting its symbols?)"
     )]
     Clock,
     /// `gettimeofday` is not ours, or not what DTLS timers ask.
     #[error(
-        "OpenSSL's DTLS timers run by a clock that is not the simulator's: another `gettimeofday` stands \
-         before that of this program (a preloaded library?)"
+        "OpenSSL's DTLS timers do not run by the simulator's clock: this program's own `gettimeofday` is \
+         hidden from the OpenSSL library (was it linked without exporting its symbols?)"
     )]
     Timer,
     /// The random method is not ours.
     #[error(
-        "OpenSSL draws its random numbers from elsewhere than the simulator's seed: its random method was \
-         replaced, or this build of OpenSSL has none"
+        "OpenSSL does not draw its random numbers from the simulator's seed: this build of it takes no \
+         random method"
     )]
     Chance,
     /// OpenSSL failed for a reason of its own.

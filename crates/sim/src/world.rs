@@ -275,7 +275,9 @@ impl World {
         (number, &mut self.paths[index(number)])
     }
 
-    fn instant(&self) -> Instant {
+    /// Returns what time it is, as the nodes of this world are told it.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
         self.base + self.now.since_start()
     }
 

@@ -37,22 +37,11 @@ fn add_c(road: &mut Road) -> (peerbound_cid::Endpoint, SessionNumber) {
     (c, number)
 }
 
-/// C seals with its own keys under an id that is not for it, and takes a number nobody has used.
-fn sealed_by_c_under(id_byte: u8, keys_of_c: &peerbound_dtls::RecordKeys) -> Vec<u8> {
-    let number = RecordNumber { epoch: 1, sequence: 500 };
-    let id = id(id_byte);
-    let form = Form::Identified { id: &id, padding: 0 };
-    let explicit_nonce = Sealing::nonce_of(number);
-    Sealing { real_type: RealType::ApplicationData, number, explicit_nonce, form }
-        .seal(keys_of_c.of(Direction::ClientToServer), b"Yes, A: directly.")
-        .unwrap()
-}
-
 #[test]
 fn c_with_the_id_of_a_and_b_finds_the_session_and_not_its_keys() {
     let mut road = Road::with_ids(MoveRule::Follow);
-    let keys_of_c = keys(&road.clock);
-    let direct_reply = sealed_by_c_under(0xa1, &keys_of_c);
+    let (mut c, _) = add_c(&mut road);
+    let direct_reply = c.seal_under(SessionNumber(0), &id(0xa1), b"Yes, A: directly.").unwrap();
 
     assert_eq!(road.a_gets(&direct_reply, C), BAD_MAC);
     assert_eq!(road.a_gets(&direct_reply, B), BAD_MAC);
@@ -65,9 +54,10 @@ fn c_with_the_id_of_a_and_b_finds_the_session_and_not_its_keys() {
 #[test]
 fn an_id_that_nobody_gave_out_ends_at_the_demultiplexer() {
     let mut road = Road::with_ids(MoveRule::Follow);
-    let keys_of_c = keys(&road.clock);
+    let (mut c, _) = add_c(&mut road);
+    let lost = c.seal_under(SessionNumber(0), &id(0x77), b"Anybody there?").unwrap();
 
-    assert_eq!(road.a_gets(&sealed_by_c_under(0x77, &keys_of_c), C), Err(Dropped::NoSession));
+    assert_eq!(road.a_gets(&lost, C), Err(Dropped::NoSession));
 }
 
 #[test]

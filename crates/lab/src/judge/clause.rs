@@ -20,6 +20,7 @@ pub fn clause_of(verdict: Verdict, reason: Option<&str>) -> &'static str {
 
 fn clause_of_gate(reason: Option<&str>) -> &'static str {
     match reason {
+        Some("without-id") => "RFC 9146, 3 (an id was agreed on, and the record has none)",
         Some("wrong-epoch") => "RFC 6347, 4.1 (the epoch)",
         Some("short-body") => "RFC 5246, 6.2.3.3 (a body holds at least nonce and tag)",
         Some("handshake-fragment") => "RFC 6347, 4.2.3 (fragments)",
@@ -37,7 +38,9 @@ pub fn lock_of(reason: &str) -> Option<Lock> {
         "no-session" => Lock::Demux,
         "hello-refused" | "hello-throttled" | "half-open-full" | "empty" | "truncated" | "unknown-type"
         | "version" | "too-long" | "short-body" | "unprotected-alert" | "unprotected-data"
-        | "not-finished" | "finished-budget" | "handshake-fragment" | "wrong-epoch" => Lock::Gate,
+        | "not-finished" | "finished-budget" | "handshake-fragment" | "wrong-epoch" | "without-id" => {
+            Lock::Gate
+        }
         "replay" | "too-old" => Lock::Replay,
         "bad-mac" => Lock::RecordAuth,
         "peer-refused" => Lock::Identity,

@@ -73,9 +73,8 @@ impl Message {
 impl Frames {
     /// Gives a name to the frame that its source numbered so since its last boot.
     pub(crate) fn name(&mut self, source: NodeId, packet: PacketId, label: String) {
-        let Some(boot) = self.boots.get(&source).copied() else {
-            return;
-        };
+        // Somebody else may speak in the name of a node that has said nothing itself since it booted.
+        let boot = self.boots.get(&source).copied().unwrap_or(1);
         let key = (source, boot, packet);
         let hops = self.first_hops.get(&key).cloned().unwrap_or_default();
         self.messages.insert(key, Message { source, packet, hops });

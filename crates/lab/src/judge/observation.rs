@@ -111,6 +111,15 @@ pub enum Observed {
         /// From which the keys follow.
         secrets: SessionSecrets,
     },
+    /// A host has something to tell that is no event of a node.
+    Remark {
+        /// Which.
+        host: HostIndex,
+        /// One word.
+        kind: &'static str,
+        /// What it does, without its name in front.
+        text: String,
+    },
     /// A node's counters, as they stand between two inputs.
     Counters {
         /// Which node.

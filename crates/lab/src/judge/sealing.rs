@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use peerbound_dtls::{ContentType, Direction, ErrorStack, KeyOracle, Record, Records, Role, SessionSecrets};
+use peerbound_cid::{TLS12_CID, WireRecord};
+use peerbound_dtls::{
+    ContentType, Direction, ErrorStack, KeyOracle, Record, RecordNumber, Records, Role, SessionSecrets,
+};
 
+use crate::run::ID_BYTES;
 use crate::trace::{DatagramId, HostIndex, Nanos, SealedBy, SessionIndex, SessionLabel, Way};
 
 /// One datagram, as far as it is known.
@@ -72,7 +76,17 @@ impl Datagram {
         Records::of(&self.bytes).map_while(Result::ok).find(|record| record.header.epoch > 0)
     }
 
+    /// Returns its first record, if that one has a Connection ID (RFC 9146).
+    pub(crate) fn with_id(&self) -> Option<WireRecord<'_>> {
+        let is_identified = self.bytes.first() == Some(&TLS12_CID);
+        WireRecord::split(&self.bytes, ID_BYTES).ok().map(|(record, _)| record).filter(|_| is_identified)
+    }
+
     pub(crate) fn number(&self) -> Option<Number> {
+        if let Some(WireRecord { number: RecordNumber { epoch, sequence }, .. }) = self.with_id() {
+            // What it carries is under the seal.
+            return Some(Number { content_type: ContentType::ApplicationData, epoch, sequence });
+        }
         let Record { header, .. } = self.protected()?;
         Some(Number { content_type: header.content_type, epoch: header.epoch, sequence: header.sequence })
     }
@@ -80,6 +94,9 @@ impl Datagram {
     /// Returns whether every record of it is protected and carries data or an alert: such a datagram
     /// is taken by an established session or not at all.
     pub(crate) fn needs_a_session(&self) -> bool {
+        if self.with_id().is_some() {
+            return true;
+        }
         let carried = |record: &Record<'_>| {
             matches!(record.header.content_type, ContentType::ApplicationData | ContentType::Alert)
         };
@@ -180,6 +197,17 @@ impl Sealing {
         }
         let sealed = self.oracle.identify(record)?;
         self.sealed_by(*sealed.session, sealed.direction)
+    }
+
+    /// Says who sealed a record with an id. Few runs have any, so keys are derived for each.
+    pub(crate) fn identify_with_id(&self, record: &WireRecord<'_>) -> Option<SealedBy> {
+        (0..).map(SessionIndex).zip(&self.secrets).find_map(|(session, secrets)| {
+            let keys = secrets.record_keys().ok()?;
+            [Direction::ClientToServer, Direction::ServerToClient]
+                .into_iter()
+                .find(|direction| record.open(keys.of(*direction)).is_ok())
+                .and_then(|direction| self.sealed_by(session, direction))
+        })
     }
 
     /// Says whether a session whose keys have just become known sealed a record.

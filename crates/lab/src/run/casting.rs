@@ -32,8 +32,12 @@ pub(crate) fn cast(layout: &Layout<'_>, observe: Observe) -> Result<Vec<Option<P
             plan_of(host).map(|plan| context_for(&papers_of(layout, host, plan), &plan.dtls)).transpose()
         })
         .collect::<Result<_, _>>()?;
-    let ids: Vec<_> =
-        contexts.iter().map(|context| context.as_ref().map(|c| node_id(&c.key_hash()))).collect();
+    // Whoever has another's papers is still expected to have its own: that is what others look for.
+    let ids: Vec<_> = layout
+        .hosts
+        .iter()
+        .map(|host| plan_of(host).map(|plan| own_id(host, plan)).transpose())
+        .collect::<Result<_, _>>()?;
     let company = Company { layout, ids: &ids };
     let parts = (0..).map(HostIndex).zip(layout.hosts.iter()).zip(contexts);
     Ok(parts
@@ -49,7 +53,7 @@ pub(crate) fn cast(layout: &Layout<'_>, observe: Observe) -> Result<Vec<Option<P
 fn plan_of(host: &HostPlan) -> Option<&NodePlan> {
     match &host.role {
         HostRole::Node(plan) => Some(plan),
-        HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
     }
 }
 
@@ -63,6 +67,11 @@ fn papers_of(layout: &Layout<'_>, host: &HostPlan, plan: &NodePlan) -> Papers {
         }
     };
     Papers { name: name.clone(), signer, key: KeyKind::of(&plan.dtls) }
+}
+
+fn own_id(host: &HostPlan, plan: &NodePlan) -> Result<NodeId, CastError> {
+    let papers = Papers { name: host.name.clone(), signer: Signer::Trusted, key: KeyKind::of(&plan.dtls) };
+    Ok(node_id(&context_for(&papers, &plan.dtls)?.key_hash()))
 }
 
 struct Company<'a> {

@@ -213,7 +213,9 @@ impl Facts<'_> {
             Some(text) => format!("{} reads \"{text}\"", self.judge.name(by)),
             None => format!("{} opens {carriers} frames of it and reads none", self.judge.name(by)),
         };
-        Seen::of(read.is_some() == is_readable && (is_readable || carriers > 0), observed)
+        // That somebody cannot read what was never there would be said for nothing.
+        let was_there = messages.iter().any(|message| message.delivered().is_some());
+        Seen::of(read.is_some() == is_readable && was_there, observed)
     }
 
     fn open(&self, datagram: &Datagram, session: SessionIndex) -> Option<Vec<u8>> {

@@ -15,7 +15,7 @@ use crate::run::claims::Facts;
 use crate::run::occasion::has_come;
 use crate::run::reference::Reference;
 use crate::run::shelf::{FLOW, Shelf, Theft, sequence_for};
-use crate::run::stage::{Capture, Shot, Stage, Taken};
+use crate::run::stage::{Capture, FORWARDER, Shot, Stage, Taken};
 use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
 use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
@@ -279,7 +279,14 @@ impl<'a> Director<'a> {
                 let (packet, bytes) = self.stage.seal(*by, sending)?;
                 self.watch()?;
                 self.shelf.put(label.clone(), bytes);
-                self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
+                if let Some(packet) = packet {
+                    self.tell(Observed::Message { host: *by, packet, label: label.0.clone() })?;
+                }
+            }
+            Action::SealUnder { by, to, payload, id, label } => {
+                let to = self.id(*to).ok_or_else(|| wrong("it is for nobody with keys"))?;
+                let bytes = self.stage.seal_under(*by, to, *id, payload)?;
+                self.shelf.put(label.clone(), bytes);
             }
             Action::SealWithKeys { .. } => {
                 self.steal(action).ok_or_else(|| wrong("nobody holds such keys"))??;
@@ -365,7 +372,7 @@ impl<'a> Director<'a> {
     }
 
     fn send_once(&mut self, plan: &SendPlan, sending: Sending<'_>) -> Result<(), RunError> {
-        let taken = self.stage.send(plan.from, sending)?;
+        let taken = self.stage.send(plan.from, sending, plan.label.as_ref())?;
         self.watch()?;
         let Some(label) = &plan.label else {
             return Ok(());
@@ -374,6 +381,7 @@ impl<'a> Director<'a> {
             Taken::As(packet) => {
                 self.tell(Observed::Message { host: plan.from, packet, label: label.0.clone() })?;
             }
+            Taken::AsDatagram => {}
             Taken::Refused(reason) => self.refusals.entry(label.clone()).or_default().push(reason),
         }
         Ok(())
@@ -404,7 +412,11 @@ impl<'a> Director<'a> {
             is_reply: *is_reply,
             payload,
         };
-        Some(self.shelf.put_stolen(label.clone(), &theft).map_err(RunError::Seal))
+        let packet = match self.shelf.put_stolen(label.clone(), &theft) {
+            Ok(packet) => packet,
+            Err(error) => return Some(Err(RunError::Seal(error))),
+        };
+        Some(self.tell(Observed::Message { host: *by, packet, label: label.0.clone() }))
     }
 
     pub(crate) fn wants_probe(&self) -> Probe {
@@ -492,11 +504,13 @@ fn is_activity(what: &Observed) -> bool {
         }
         Observed::Lost { .. } | Observed::Arrived { .. } | Observed::Counters { .. } => false,
         Observed::Translated { .. } => false,
+        // A forwarder reads every hello that passes it.
+        Observed::Read { by, .. } => by != FORWARDER,
         Observed::Refused { .. }
-        | Observed::Read { .. }
         | Observed::Told { .. }
         | Observed::Event { .. }
         | Observed::Keys { .. }
+        | Observed::Remark { .. }
         | Observed::Life { .. }
         | Observed::Step { .. }
         | Observed::Captured { .. }

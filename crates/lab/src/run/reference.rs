@@ -124,7 +124,7 @@ impl Reference<'_> {
 fn node_of(host: &HostPlan) -> Option<&NodePlan> {
     match &host.role {
         HostRole::Node(node) => Some(node),
-        HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
     }
 }
 

@@ -15,9 +15,10 @@ use crate::trace::{DatagramId, HostIndex};
 /// Every conversation of a scenario has this flow id: relays remember ways back by source and flow.
 pub(crate) const FLOW: FlowId = FlowId(7);
 
-/// Numbers of frames that are sealed under stolen keys start here: no node gets so far in a run, and
-/// none takes them for copies of its own.
-const STOLEN_PACKETS: u64 = 1 << 40;
+/// Numbers of frames that are sealed under stolen keys start here: ahead of those that their supposed
+/// origin has given, and by no more than half of the window in which a node looks for duplicates (8192),
+/// so that the origin's own next frames are not taken for old ones.
+const STOLEN_PACKETS: u64 = 4096;
 
 /// One datagram in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +64,8 @@ impl Shelf {
         self.held.insert(label, Held::Forged(record));
     }
 
-    /// Seals a data frame as somebody who has the keys.
-    pub(crate) fn put_stolen(&mut self, label: Label, theft: &Theft<'_>) -> Result<(), SealError> {
+    /// Seals a data frame as somebody who has the keys; returns the frame's number.
+    pub(crate) fn put_stolen(&mut self, label: Label, theft: &Theft<'_>) -> Result<PacketId, SealError> {
         self.stolen += 1;
         let header = Header {
             flow: FLOW,
@@ -80,7 +81,7 @@ impl Shelf {
         let keys = theft.keys.of(theft.direction);
         let sealed = keys.seal(ContentType::ApplicationData, theft.sequence, nonce, &frame)?;
         self.put(label, sealed);
-        Ok(())
+        Ok(header.packet)
     }
 
     /// Gets the datagram ready that an injection names: written with its number, and edited. What was

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use peerbound_cid::RoutabilityMessage;
 use peerbound_node::{Counters, Node, NodeConfig, SendError, Sending};
 use peerbound_sim::{
     Directions, FaultId, HostId, Injection, NatId, Observed as Seen, START_UNIX_SECONDS, SocketId, Stand,
@@ -11,18 +12,18 @@ use peerbound_sim::{
 };
 use peerbound_wire::{NodeId, PacketId};
 
-use crate::judge::Observation;
+use crate::judge::{Observation, Observed};
 use crate::run::casting::{Part, cast};
-use crate::run::forgery::flip_bit;
+use crate::run::record_models::{Arrival, RecordModels};
 use crate::run::shelf::FLOW;
 use crate::run::sim_words::{datagram_match, fault_action, in_sim, nat_config, observation, path_match};
-use crate::run::stage::{Capture, Shot, Stage, StageError, Taken};
+use crate::run::stage::{ATTACKER_NAME, Capture, FORWARDER, Shot, Stage, StageError, Taken};
 use crate::run::{Backend, Observe, RunError, RunOptions};
-use crate::scenario::{Boot, Conditions, FaultAction, HostRole, Label, Layout, Scenario, SocketPlan, Source};
-use crate::trace::{HostIndex, HostLabel, Nanos};
+use crate::scenario::{Boot, Conditions, HostRole, Label, Layout, Path, Scenario, SocketPlan, Source};
+use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos};
 
 /// Where the attacker is, when he is somewhere himself: of the documentation's addresses (RFC 5737).
-const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
+pub(crate) const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)), 6666);
 
 /// A world, and what of the scenario stands for what in it. Hosts have the same numbers in both; the
 /// attacker's host is behind them.
@@ -36,6 +37,7 @@ pub(crate) struct SimStage {
     /// Between which two a forwarder stands, and what is on its way to it.
     forwarders: BTreeMap<HostIndex, [SocketAddr; 2]>,
     to_forward: BTreeMap<peerbound_sim::DatagramId, (SocketAddr, Arc<[u8]>)>,
+    models: RecordModels,
     links: Vec<[HostIndex; 2]>,
     nats: Vec<NatId>,
     taps: BTreeMap<Label, Waiting>,
@@ -62,18 +64,21 @@ impl SimStage {
         })
         .map_err(crate::cast::CastError::Hook)?;
         let parts = cast(&layout, options.observe)?;
-        let mut hosts: Vec<_> = (layout.hosts.iter().zip(&parts))
-            .map(|(plan, part)| HostLabel {
+        let models = RecordModels::cast(&layout, &scenario.nats, options.seed, world.instant())?;
+        let mut hosts: Vec<_> = (0..)
+            .map(HostIndex)
+            .zip(layout.hosts.iter().zip(&parts))
+            .map(|(host, (plan, part))| HostLabel {
                 name: plan.name.clone(),
                 address: plan.address,
-                id: part.as_ref().map(|part| part.id),
+                id: part.as_ref().map(|part| part.id).or_else(|| models.id(host)),
             })
             .collect();
         for host in &hosts {
             world.add_host(&host.name, host.address.ip());
         }
-        hosts.push(HostLabel { name: "attacker".to_owned(), address: ATTACKER, id: None });
-        world.add_host("attacker", ATTACKER.ip());
+        hosts.push(HostLabel { name: ATTACKER_NAME.to_owned(), address: ATTACKER, id: None });
+        world.add_host(ATTACKER_NAME, ATTACKER.ip());
         let mut stage = Self {
             world,
             hosts,
@@ -82,6 +87,7 @@ impl SimStage {
             readers: BTreeMap::new(),
             forwarders: BTreeMap::new(),
             to_forward: BTreeMap::new(),
+            models,
             links: layout.links.iter().map(|link| link.between).collect(),
             nats: Vec::new(),
             taps: BTreeMap::new(),
@@ -106,16 +112,17 @@ impl SimStage {
             let role = layout.hosts.get(index as usize).map(|plan| &plan.role);
             match role {
                 Some(HostRole::Node(_)) | Some(HostRole::Bystander) => {}
+                Some(HostRole::RecordModel(_)) => self.world.listen(socket),
                 Some(HostRole::Forwarder { between }) => {
                     let ends = between
                         .map(|end| self.hosts.get(end.0 as usize).map_or(ATTACKER, |host| host.address));
                     self.forwarders.insert(HostIndex(index), ends);
                     self.world.listen(socket);
-                    self.readers.insert(socket, "forwarder".to_owned());
+                    self.readers.insert(socket, FORWARDER.to_owned());
                 }
                 None => {
                     self.world.listen(socket);
-                    self.readers.insert(socket, "attacker".to_owned());
+                    self.readers.insert(socket, ATTACKER_NAME.to_owned());
                 }
             }
         }
@@ -139,21 +146,8 @@ impl SimStage {
         for fault in &scenario.faults {
             let on = path_match(fault.on);
             let matching = datagram_match(&fault.which);
-            match fault.action {
-                FaultAction::FlipBit(bit) => {
-                    let rewrite = move |bytes: &[u8]| {
-                        let mut bytes = bytes.to_vec();
-                        flip_bit(&mut bytes, bit);
-                        Some(bytes)
-                    };
-                    self.world.add_tap(Tap { on, matching, action: TapAction::Rewrite(Box::new(rewrite)) });
-                }
-                other => {
-                    if let Some(action) = fault_action(other) {
-                        let _: FaultId = self.world.add_fault(peerbound_sim::Fault { on, matching, action });
-                    }
-                }
-            }
+            let action = fault_action(fault.action);
+            let _: FaultId = self.world.add_fault(peerbound_sim::Fault { on, matching, action });
         }
     }
 
@@ -182,6 +176,9 @@ impl SimStage {
     /// Translates what the world has told, and lets forwarders do their work on the way.
     fn collect(&mut self) {
         for told in self.world.take_observations() {
+            if !self.models.is_empty() && self.watch_models(&told) {
+                continue;
+            }
             match &told.what {
                 Seen::Sent { datagram, source, destination, bytes, .. }
                     if self.is_forwarder(*destination) =>
@@ -198,6 +195,57 @@ impl SimStage {
             self.seen.push(observation(told, &self.readers));
         }
         self.look_into_taps();
+        self.let_models_speak(None);
+    }
+
+    /// Keeps what is on its way to record models, and lets them have what they read; returns whether
+    /// that is all there is to tell of it.
+    fn watch_models(&mut self, told: &peerbound_sim::Observation) -> bool {
+        let id_of = |datagram: peerbound_sim::DatagramId| DatagramId(datagram.0);
+        match &told.what {
+            Seen::Sent { datagram, source, bytes, .. } => {
+                self.models.on_sent(id_of(*datagram), *source, bytes.clone());
+            }
+            Seen::Translated { datagram, source, .. } => self.models.on_translated(id_of(*datagram), *source),
+            Seen::Lost { datagram, .. } | Seen::Refused { datagram, .. } => {
+                self.models.forget(id_of(*datagram));
+            }
+            Seen::Read { datagram, host, .. } => {
+                let (at, host, datagram) = (Nanos(told.at.0), HostIndex(host.0), id_of(*datagram));
+                let arrival = self.models.handle_datagram(host, datagram, self.world.instant());
+                if let Some(Arrival { verdict, reason }) = arrival {
+                    self.seen.push(Observation {
+                        at,
+                        what: Observed::Arrived { datagram, host, verdict, reason },
+                    });
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Sends what record models want to send, under a label if there is one, and passes on what they tell.
+    fn let_models_speak(&mut self, label: Option<&Label>) {
+        let at = Nanos(self.world.now().0);
+        self.seen.extend(self.models.take_told().into_iter().map(|what| Observation { at, what }));
+        while let Some((host, transmit)) = self.models.poll_transmit() {
+            if let Some(socket) = self.sockets.get(host.0 as usize) {
+                let says = transmit.says.map(RoutabilityMessage::name);
+                let label = says.or(label.map(|label| label.0.as_str()));
+                self.world.send_raw(*socket, transmit.ends.remote, &transmit.bytes, label);
+            }
+        }
+    }
+
+    /// Returns when the next thing is due, in the world or at a record model.
+    fn next_at(&self) -> Option<VirtualTime> {
+        let now = self.world.instant();
+        let of_models = self.models.poll_timeout().map(|due| {
+            VirtualTime::after(self.world.now().since_start() + due.saturating_duration_since(now))
+        });
+        [self.world.next_at(), of_models].into_iter().flatten().min()
     }
 
     fn is_forwarder(&self, address: SocketAddr) -> bool {
@@ -260,11 +308,16 @@ impl Stage for SimStage {
         let until = VirtualTime(until.0);
         self.collect();
         while self.seen.is_empty() {
-            if self.world.next_at().is_none_or(|at| at > until) {
+            let Some(at) = self.next_at().filter(|at| *at <= until) else {
                 self.world.run_until(until);
                 break;
+            };
+            if self.world.next_at() == Some(at) {
+                self.world.step();
+            } else {
+                self.world.run_until(at);
+                self.models.handle_timeout(self.world.instant());
             }
-            self.world.step();
             self.collect();
         }
         Ok(())
@@ -283,7 +336,17 @@ impl Stage for SimStage {
         true
     }
 
-    fn send(&mut self, from: HostIndex, sending: Sending<'_>) -> Result<Taken, StageError> {
+    fn send(
+        &mut self,
+        from: HostIndex,
+        sending: Sending<'_>,
+        label: Option<&Label>,
+    ) -> Result<Taken, StageError> {
+        if self.models.runs_on(from) {
+            self.models.send(from, sending.destination, sending.payload)?;
+            self.let_models_speak(label);
+            return Ok(Taken::AsDatagram);
+        }
         Ok(taken(self.world.send(HostId(from.0), sending)))
     }
 
@@ -291,16 +354,34 @@ impl Stage for SimStage {
         Ok(taken(self.world.ping(HostId(from.0), to, FLOW, token)))
     }
 
-    fn seal(&mut self, by: HostIndex, sending: Sending<'_>) -> Result<(PacketId, Vec<u8>), StageError> {
+    fn seal(
+        &mut self,
+        by: HostIndex,
+        sending: Sending<'_>,
+    ) -> Result<(Option<PacketId>, Vec<u8>), StageError> {
+        if self.models.runs_on(by) {
+            let bytes = self.models.seal(by, sending.destination, sending.payload)?;
+            return Ok((None, bytes));
+        }
         let sealed = self.with_node(by, |node, now| {
             let packet = node.send(sending, now)?;
             let mut datagrams = Vec::new();
             while let Some(batch) = node.poll_transmit() {
                 datagrams.extend(batch.datagrams().map(<[u8]>::to_vec));
             }
-            Ok::<_, SendError>((packet, datagrams.pop().unwrap_or_default()))
+            Ok::<_, SendError>((Some(packet), datagrams.pop().unwrap_or_default()))
         })?;
         sealed.map_err(|error| StageError::Failed(format!("the node does not seal it: {error}")))
+    }
+
+    fn seal_under(
+        &mut self,
+        by: HostIndex,
+        to: NodeId,
+        id: Path,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, StageError> {
+        self.models.seal_under(by, to, (id.from, id.to), payload)
     }
 
     fn inject(&mut self, shot: &Shot<'_>) -> Result<(), StageError> {

@@ -67,15 +67,14 @@ fn content(pattern: &Pattern) -> Content {
     }
 }
 
-/// Returns the simulator's word for a fault; flipped bits are a tap's work.
-pub(crate) fn fault_action(action: FaultAction) -> Option<peerbound_sim::FaultAction> {
-    Some(match action {
+pub(crate) fn fault_action(action: FaultAction) -> peerbound_sim::FaultAction {
+    match action {
         FaultAction::Drop => peerbound_sim::FaultAction::Drop,
         FaultAction::Duplicate => peerbound_sim::FaultAction::Duplicate,
         FaultAction::Delay(by) => peerbound_sim::FaultAction::Delay(by),
         FaultAction::Reorder => peerbound_sim::FaultAction::Reorder,
-        FaultAction::FlipBit(_) => return None,
-    })
+        FaultAction::FlipBit(bit) => peerbound_sim::FaultAction::Corrupt { bit },
+    }
 }
 
 pub(crate) fn nat_config(plan: &NatPlan) -> NatConfig {

@@ -6,8 +6,14 @@ use peerbound_wire::{NodeId, PacketId};
 
 use crate::judge::Observation;
 use crate::run::Backend;
-use crate::scenario::{Conditions, Course, Label, Source, Which};
+use crate::scenario::{Conditions, Course, Label, Path, Source, Which};
 use crate::trace::{DatagramId, HostIndex, HostLabel, Nanos};
+
+/// Who reads at a forwarder, in every trace.
+pub(crate) const FORWARDER: &str = "forwarder";
+
+/// What every stage calls the attacker.
+pub(crate) const ATTACKER_NAME: &str = "attacker";
 
 /// Why a backend does not do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +36,8 @@ pub enum StageError {
 pub enum Taken {
     /// It made a frame of this number.
     As(PacketId),
+    /// It has no frames; what it sends is a datagram, and bears the label itself.
+    AsDatagram,
     /// It refused, for this reason.
     Refused(String),
 }
@@ -94,11 +102,17 @@ pub trait Stage {
     /// Returns whether every running node knows a next hop to every other.
     fn has_all_routes(&self) -> bool;
 
-    /// Hands a payload to a node.
+    /// Hands a payload to a node. The label is for a host whose datagrams are its messages: one with the
+    /// record-layer model.
     ///
     /// # Errors
     /// When there is no node, or the backend fails. That a node refuses is no error.
-    fn send(&mut self, from: HostIndex, sending: Sending<'_>) -> Result<Taken, StageError>;
+    fn send(
+        &mut self,
+        from: HostIndex,
+        sending: Sending<'_>,
+        label: Option<&Label>,
+    ) -> Result<Taken, StageError>;
 
     /// Lets a node ping another.
     ///
@@ -110,7 +124,24 @@ pub trait Stage {
     ///
     /// # Errors
     /// When the node refuses, or the backend cannot.
-    fn seal(&mut self, by: HostIndex, sending: Sending<'_>) -> Result<(PacketId, Vec<u8>), StageError>;
+    fn seal(
+        &mut self,
+        by: HostIndex,
+        sending: Sending<'_>,
+    ) -> Result<(Option<PacketId>, Vec<u8>), StageError>;
+
+    /// Lets a host with the record-layer model seal a payload under the id that records on this path
+    /// carry, and takes the datagram out of its hands.
+    ///
+    /// # Errors
+    /// When there is no model, or the backend has none.
+    fn seal_under(
+        &mut self,
+        by: HostIndex,
+        to: NodeId,
+        id: Path,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, StageError>;
 
     /// Puts a datagram on the wire.
     ///

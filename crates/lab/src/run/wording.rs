@@ -46,6 +46,10 @@ impl Wording<'_> {
             Action::Seal { by, to, label, .. } => {
                 format!("{} seals {} for {}, and it is taken out of its hands", name(by), label.0, name(to))
             }
+            Action::SealUnder { by, to, id, label, .. } => {
+                let id = self.path(*id);
+                format!("{} seals {} with its keys for {}, under the id of {id}", name(by), label.0, name(to))
+            }
             Action::SealWithKeys { keys, by, label, .. } => {
                 format!("{} seals {} under the keys of {}", name(by), label.0, self.path(*keys))
             }

@@ -84,6 +84,17 @@ pub(crate) struct HostFile {
     pub(crate) name: String,
     pub(crate) address: Option<String>,
     pub(crate) forwards: Option<Vec<String>>,
+    pub(crate) record_model: Option<RecordModelFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordModelFile {
+    #[serde(default)]
+    pub(crate) dials: Vec<String>,
+    pub(crate) id: Option<bool>,
+    pub(crate) address_check: Option<String>,
+    pub(crate) patience: Option<String>,
 }
 
 /// Declares a table that has the keys of a path's conditions among its own; serde's `flatten` would
@@ -284,6 +295,7 @@ pub(crate) struct SealFile {
     #[serde(default)]
     pub(crate) reply: bool,
     pub(crate) keys: Option<String>,
+    pub(crate) id: Option<String>,
     pub(crate) sequence: Option<Value>,
     #[serde(rename = "as")]
     pub(crate) label: String,

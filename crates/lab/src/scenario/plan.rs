@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use peerbound_dtls::{
-    HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, Suite,
+    HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, Renegotiation, Suite,
 };
 
+use crate::scenario::record_model::RecordModelPlan;
 use crate::scenario::words::Word;
 use crate::trace::HostIndex;
 
@@ -50,7 +51,16 @@ impl HostPlan {
     pub fn node(&self) -> Option<&NodePlan> {
         match &self.role {
             HostRole::Node(node) => Some(node),
-            HostRole::Forwarder { .. } | HostRole::Bystander => None,
+            HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        }
+    }
+
+    /// Returns whether something runs on it that seals what it is given to send: a node, or a record model.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        match &self.role {
+            HostRole::Node(_) | HostRole::RecordModel(_) => true,
+            HostRole::Forwarder { .. } | HostRole::Bystander => false,
         }
     }
 
@@ -72,6 +82,8 @@ pub enum HostRole {
         /// The two it stands between.
         between: [HostIndex; 2],
     },
+    /// The record-layer model of Connection IDs, in place of a node.
+    RecordModel(RecordModelPlan),
     /// A machine with an address and a socket that nobody reads, unless a listener does.
     Bystander,
 }
@@ -193,17 +205,6 @@ pub enum Version {
 
 impl Word for Version {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Dtls12), ("1.0", Self::Dtls10)];
-}
-
-/// What becomes of a wish to renegotiate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renegotiation {
-    /// `SSL_OP_NO_RENEGOTIATION`: neither asked for nor granted.
-    Off,
-    /// As OpenSSL 3 has it: one may ask, and a server does not grant it to a client.
-    Default,
-    /// `SSL_OP_ALLOW_CLIENT_RENEGOTIATION`: a server grants it, as all did before 2021.
-    Allowed,
 }
 
 impl Word for Renegotiation {

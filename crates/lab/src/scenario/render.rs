@@ -11,6 +11,7 @@ use crate::scenario::mesh::address_of;
 use crate::scenario::plan::{
     Bursts, Conditions, Dials, HostPlan, HostRole, IdentityPlan, LinkPlan, NatPlan, NodePlan, SocketPlan,
 };
+use crate::scenario::record_model::RecordModelPlan;
 use crate::scenario::step::{
     Action, Edit, ForgedBody, ForgedRecord, Injection, Label, Occasion, Repeat, SendPlan, Source, Step,
     Trigger,
@@ -76,8 +77,20 @@ impl Scenario {
         match &host.role {
             HostRole::Node(node) => table.node(self, node, &NodePlan::default()).text,
             HostRole::Forwarder { between } => table.key("forwards", self.names(between)).text,
+            HostRole::RecordModel(model) => table.key("record_model", self.record_model(model)).text,
             HostRole::Bystander => table.text,
         }
+    }
+
+    fn record_model(&self, model: &RecordModelPlan) -> String {
+        let mut keys = Vec::new();
+        if !model.dials.is_empty() {
+            keys.push(format!("dials = {}", self.names(&model.dials)));
+        }
+        keys.push(format!("id = {}", model.asks_for_id));
+        keys.push(format!("address_check = {}", quoted(model.move_rule.word())));
+        keys.push(format!("patience = {}", quoted(&in_words(model.patience))));
+        inline(&keys)
     }
 
     fn link_table(&self, link: &LinkPlan) -> String {
@@ -177,6 +190,13 @@ impl Scenario {
             Action::Seal { by, to, payload, is_reply, label } => {
                 let mut keys = vec![format!("by = {}", host(by)), format!("to = {}", host(to))];
                 keys.extend(payload_keys(payload, *is_reply));
+                keys.extend(named(Some(label)));
+                ("seal", inline(&keys))
+            }
+            Action::SealUnder { by, to, payload, id, label } => {
+                let mut keys = vec![format!("by = {}", host(by)), format!("to = {}", host(to))];
+                keys.push(format!("id = {}", quoted(&self.path(*id))));
+                keys.extend(payload_keys(payload, false));
                 keys.extend(named(Some(label)));
                 ("seal", inline(&keys))
             }

@@ -94,6 +94,20 @@ pub enum Action {
         /// What the datagram and its message are called.
         label: Label,
     },
+    /// A host with the record-layer model seals a payload for its peer under an id that is not for this
+    /// session, and the datagram is taken out of its hands.
+    SealUnder {
+        /// Who seals.
+        by: HostIndex,
+        /// Whose keys it has.
+        to: HostIndex,
+        /// What is in it.
+        payload: Vec<u8>,
+        /// Which id: the one that records on this path carry.
+        id: Path,
+        /// What the datagram is called.
+        label: Label,
+    },
     /// Somebody seals a data frame under stolen keys. AEAD suites only.
     SealWithKeys {
         /// Whose keys: those that protect what is sent on this path.

@@ -185,6 +185,11 @@ impl<'a> Validation<'a> {
         })
     }
 
+    /// Finds a host by its name, or the attacker.
+    fn anyone(&self, place: Place<'_>, key: &str, name: &str) -> Result<HostIndex, ScenarioError> {
+        if name == "attacker" { Ok(self.attacker()) } else { self.host(place, key, name) }
+    }
+
     /// Finds a node by its name.
     fn node(&self, place: Place<'_>, key: &str, name: &str) -> Result<HostIndex, ScenarioError> {
         let host = self.host(place, key, name)?;
@@ -210,6 +215,16 @@ impl<'a> Validation<'a> {
                 self.two(place, key, [from.trim(), to.trim()]).map(|[from, to]| Path { from, to })
             }
             None => Err(place.wrong(key, format!("{text:?} is no path: write one like \"A>B\""))),
+        }
+    }
+
+    /// Reads "A>B", where one of the two may be the attacker.
+    fn path_of_anyone(&self, place: Place<'_>, key: &str, text: &str) -> Result<Path, ScenarioError> {
+        match text.split_once('>').map(|(from, to)| (from.trim(), to.trim())) {
+            Some((from, to)) if from != to && (from == "attacker" || to == "attacker") => {
+                Ok(Path { from: self.anyone(place, key, from)?, to: self.anyone(place, key, to)? })
+            }
+            Some(_) | None => self.path(place, key, text),
         }
     }
 

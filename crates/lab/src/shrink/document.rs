@@ -1,7 +1,8 @@
 //! The text of a scenario file, from which parts can be taken without touching the rest.
 
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
+use crate::scenario::Parameters;
 use crate::shrink::Size;
 
 /// A file, taken apart.
@@ -128,9 +129,38 @@ impl Document {
         let mut document = self.clone();
         for place in places {
             let Some((Step::Key(key), parent)) = place.0.split_last() else { continue };
-            if let Some(table) = document.table_mut(parent) {
-                table.remove(key);
+            let Some(table) = document.table_mut(parent) else { continue };
+            table.remove(key);
+            if let Some(table) =
+                document.item_mut(&Place(parent.to_vec())).and_then(Item::as_inline_table_mut)
+            {
+                // What stood around the key is not left behind.
+                table.fmt();
             }
+        }
+        document
+    }
+
+    /// Leaves the sweep one seed and one value for each of these parameters, and no others.
+    pub(super) fn with_sweep(&self, seed: u64, parameters: &Parameters) -> Self {
+        let mut document = self.clone();
+        let one_of = |value: Value| Value::Array(Array::from_iter([value]));
+        let sweep = document.0.entry("sweep").or_insert_with(|| Item::Table(Table::new()));
+        let Some(sweep) = sweep.as_table_like_mut() else { return document };
+        // A seed that TOML cannot write is left to the command line.
+        match i64::try_from(seed) {
+            Ok(seed) => sweep.insert("seeds", Item::Value(one_of(Value::from(seed)))),
+            Err(_) => sweep.remove("seeds"),
+        };
+        sweep.remove("parameters");
+        let mut table = Table::new();
+        for (name, value) in parameters {
+            if let Ok(value) = value.parse::<Value>() {
+                table.insert(name, Item::Value(one_of(value)));
+            }
+        }
+        if !table.is_empty() {
+            sweep.insert("parameters", Item::Table(table));
         }
         document
     }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::sweep::{Seeds, Shard};
+use crate::trace::hex;
 
 /// The version of the file's shape.
 pub const SWEEP_SCHEMA: u32 = 1;
@@ -33,6 +35,8 @@ pub struct SweepPlan {
     pub scenario_hash: String,
     /// Where it runs.
     pub backend: String,
+    /// The suite that all nodes were told to use, if they were.
+    pub suite: Option<String>,
     /// The parameters of each point, as TOML literals.
     pub points: Vec<BTreeMap<String, String>>,
     /// The seeds that are tried at each point.
@@ -143,6 +147,9 @@ impl SweepPlan {
         if let Some((what, one, two)) = texts.into_iter().find(|(_, one, two)| one != two) {
             return Some(format!("the {what} is {one} here and {two} there"));
         }
+        if self.suite != other.suite {
+            return Some("the suites are others".to_owned());
+        }
         if self.points != other.points {
             return Some("the parameters are others".to_owned());
         }
@@ -218,6 +225,12 @@ impl SweepFile {
     }
 }
 
+/// Returns what a plan calls a scenario's text by: its SHA-256 in hexadecimal.
+#[must_use]
+pub fn scenario_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
 /// Writes one line of a file of results.
 ///
 /// # Errors
@@ -280,6 +293,7 @@ pub(crate) mod tests {
             scenario: "loss".to_owned(),
             scenario_hash: "00".to_owned(),
             backend: "sim".to_owned(),
+            suite: None,
             points: losses.iter().map(point).collect(),
             seeds,
             shard: Shard::WHOLE,

@@ -38,6 +38,16 @@ impl Seeds {
         Self::Range { from: 1, count }
     }
 
+    /// Takes these seeds: as a range, where one follows the other.
+    #[must_use]
+    pub fn of(seeds: &[u64]) -> Self {
+        let is_range = seeds.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+        match seeds.first() {
+            Some(from) if is_range => Self::Range { from: *from, count: seeds.len() as u64 },
+            Some(_) | None => Self::List(seeds.to_vec()),
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -120,6 +130,13 @@ mod tests {
             assert_eq!((0..read.count()).map(|place| read.at(place).unwrap()).collect::<Vec<_>>(), seeds);
             assert_eq!(read.at(read.count()), None);
         }
+    }
+
+    #[test]
+    fn seeds_that_follow_each_other_are_a_range() {
+        assert_eq!(Seeds::of(&[4, 5, 6]), Seeds::Range { from: 4, count: 3 });
+        assert_eq!(Seeds::of(&[4, 6, 5]), Seeds::List(vec![4, 6, 5]));
+        assert_eq!(Seeds::of(&[]).count(), 0);
     }
 
     #[test]

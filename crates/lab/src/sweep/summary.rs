@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::sweep::{Rate, Seeds, SweepFile, SweptRun};
+use crate::experiment::replay_command;
+use crate::sweep::{Rate, Seeds, SweepFile, SweepPlan, SweptRun};
 
 /// A sweep in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,6 +19,8 @@ pub struct Summary {
     pub scenario_hash: String,
     /// Where it ran.
     pub backend: String,
+    /// The suite that all nodes were told to use, if they were.
+    pub suite: Option<String>,
     /// The seeds of each point.
     pub seeds: Seeds,
     /// Runs that are done.
@@ -79,6 +82,8 @@ pub struct FailingRun {
     pub how: Vec<String>,
     /// The hash of its trace.
     pub trace_hash: String,
+    /// The command that shows it again.
+    pub replay: String,
 }
 
 impl Summary {
@@ -98,12 +103,18 @@ impl Summary {
             scenario: plan.scenario.clone(),
             scenario_hash: plan.scenario_hash.clone(),
             backend: plan.backend.clone(),
+            suite: plan.suite.clone(),
             seeds: plan.seeds.clone(),
             runs,
             runs_in_all: plan.runs_in_all(),
             held: Rate::of(held, runs),
             points: points.map(|(parameters, runs)| PointSummary::of(parameters, runs)).collect(),
-            failing: file.runs.values().filter(|run| !run.failures.is_empty()).map(failing).collect(),
+            failing: file
+                .runs
+                .values()
+                .filter(|run| !run.failures.is_empty())
+                .map(|run| failing(plan, run))
+                .collect(),
         }
     }
 }
@@ -163,8 +174,10 @@ fn spreads(
     values.into_iter().filter_map(|(name, values)| Some((name.to_owned(), Spread::of(values)?))).collect()
 }
 
-fn failing(run: &SweptRun) -> FailingRun {
+fn failing(plan: &SweepPlan, run: &SweptRun) -> FailingRun {
+    let (source, backend, suite) = (&plan.scenario, &plan.backend, plan.suite.as_deref());
     FailingRun {
+        replay: replay_command(source, backend, run.seed, &plan.points[run.point], suite),
         point: run.point,
         seed: run.seed,
         what: run.failures.iter().map(|failure| failure.what.clone()).collect(),

@@ -1,22 +1,21 @@
 //! A trace as a capture file: every datagram at its sender's interface and, if it got there, at its
 //! receiver's, with what became of it as a comment, and the secrets of every session in front.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::pcapng::{Capture, CaptureError, CapturedPacket};
+use crate::pcapng::{Capture, CapturedPacket};
 use crate::trace::journey::{Fate, Journey, JourneyEnd};
 use crate::trace::{HostIndex, Nanos, SealedBy, Trace, Way};
 
 impl Trace {
-    /// Makes the capture. The two ends of a datagram have one packet id.
-    ///
-    /// # Errors
-    /// When there is more than a capture holds.
-    pub fn to_capture(&self) -> Result<Capture, CaptureError> {
+    /// Makes the capture. The two ends of a datagram have one packet id. What is more than a capture holds,
+    /// or no UDP datagram, is left out, and the comment on the whole says how much that is.
+    #[must_use]
+    pub fn to_capture(&self) -> Capture {
         let mut capture = Capture::new();
         let interfaces: Vec<_> = self.hosts.iter().map(|host| capture.add_interface(&host.name)).collect();
-        let keylog: Vec<_> = self.sessions.iter().map(|session| &session.keylog).collect();
-        capture.add_secrets(&keylog)?;
+        let has_secrets = capture.add_secrets(self.sessions.iter().map(|session| &session.keylog)).is_ok();
         let interface_of = |host: HostIndex| interfaces.get(usize::try_from(host.0).ok()?).copied();
         let mut packets = Vec::new();
         for journey in self.journeys() {
@@ -39,8 +38,20 @@ impl Trace {
             }
         }
         packets.sort_by_key(|packet| packet.at);
-        packets.into_iter().try_for_each(|packet| capture.add_packet(packet))?;
-        Ok(capture)
+        let (mut comment, packets_seen) = (self.describe_run(), packets.len());
+        let kept = packets.into_iter().filter_map(|packet| capture.add_packet(packet).ok()).count();
+        if kept < packets_seen {
+            let _ = write!(comment, "; {} of {packets_seen} packets are left out", packets_seen - kept);
+        }
+        if !has_secrets {
+            comment.push_str("; the secrets of some sessions are left out");
+        }
+        capture.set_comment(&comment);
+        capture
+    }
+
+    fn describe_run(&self) -> String {
+        format!("{}: {} on {}, seed {}", self.title, self.scenario, self.backend, self.seed)
     }
 
     fn comment_at_sender(&self, journey: &Journey<'_>) -> String {
@@ -49,7 +60,7 @@ impl Trace {
             Way::Injected => format!("injected at {}", self.name_of(journey.by)),
             Way::Duplicated => "a copy made by the network".to_owned(),
         }];
-        words.extend(journey.label.map(|label| format!("\"{label}\"")));
+        words.extend(journey.title().map(|label| format!("\"{label}\"")));
         words.extend(journey.sealed_by.map(|sealed| format!("sealed by {}", self.describe_seal(sealed))));
         match journey.end.as_ref().map(|end| &end.fate) {
             Some(Fate::Lost(why)) => words.push(format!("lost: {why}")),

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::pcapng::CaptureError;
 use crate::trace::Trace;
 use crate::trace::summary::RunSummary;
 
@@ -19,9 +18,6 @@ pub enum TraceError {
         /// What the system says.
         source: io::Error,
     },
-    /// There is more than a capture file holds.
-    #[error("the capture cannot be made: {0}")]
-    Capture(#[from] CaptureError),
 }
 
 /// Names of the files, in the order in which they are written.
@@ -36,8 +32,7 @@ impl Trace {
     /// When a file cannot be written.
     pub fn write_to(&self, folder: &Path, summary: &RunSummary) -> Result<(), TraceError> {
         fs::create_dir_all(folder).map_err(|source| TraceError::File { path: folder.to_owned(), source })?;
-        let capture = self.to_capture()?;
-        write(folder, "run.pcapng", |out| capture.write_to(out))?;
+        write(folder, "run.pcapng", |out| self.to_capture().write_to(out))?;
         write(folder, "run.mmd", |out| out.write_all(self.to_mermaid().as_bytes()))?;
         write(folder, "run.jsonl", |out| self.write_lines(out))?;
         write(folder, "run.html", |out| out.write_all(self.to_page(summary).as_bytes()))?;

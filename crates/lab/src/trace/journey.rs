@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use peerbound_node::Verdict;
+use peerbound_wire::Kind;
 
+use crate::trace::carried::{Carried, Leavings};
 use crate::trace::words::{contents_of, word_of};
 use crate::trace::{DatagramId, Happening, HostIndex, Nanos, SealedBy, Trace, Way};
 
@@ -35,6 +37,8 @@ pub struct Journey<'a> {
     pub sealed_by: Option<SealedBy>,
     /// What is in it, as far as can be seen without keys.
     pub contents: String,
+    /// The frame in it, where its sender said so.
+    pub carries: Option<Carried<'a>>,
     /// Where and how it ended; `None` while it was still on its way.
     pub end: Option<JourneyEnd<'a>>,
 }
@@ -86,7 +90,20 @@ impl Fate<'_> {
     }
 }
 
-impl Journey<'_> {
+impl<'a> Journey<'a> {
+    /// Returns what the scenario calls it, or else the message in it, or else what kind of frame that is
+    /// where it is no data.
+    #[must_use]
+    pub fn title(&self) -> Option<&'a str> {
+        let of_kind = |frame: Carried<'a>| match frame.header.kind {
+            Kind::Data | Kind::InnerHandshake | Kind::Trace => None,
+            Kind::Routing => Some("routing"),
+            Kind::Error => Some("error"),
+            Kind::Ping => Some("ping"),
+        };
+        self.label.or_else(|| self.carries.and_then(|frame| frame.label.or_else(|| of_kind(frame))))
+    }
+
     /// Returns the one word for its end, or `on its way`.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -100,6 +117,7 @@ impl Trace {
     pub fn journeys(&self) -> Vec<Journey<'_>> {
         let mut journeys: Vec<Journey<'_>> = Vec::new();
         let mut places = BTreeMap::new();
+        let mut leavings = Leavings::default();
         for (index, entry) in self.entries.iter().enumerate() {
             let (datagram, host, fate) = match &entry.what {
                 Happening::Sent {
@@ -127,6 +145,7 @@ impl Trace {
                         copy_of: *copy_of,
                         sealed_by: *sealed_by,
                         contents: contents_of(bytes),
+                        carries: leavings.take(self, entry),
                         end: None,
                     });
                     continue;
@@ -141,8 +160,11 @@ impl Trace {
                     Fate::Judged { verdict: *verdict, reason: reason.as_deref(), clause },
                 ),
                 Happening::Read { datagram, host, by } => (datagram, Some(*host), Fate::Read(by)),
+                Happening::Frame { .. } => {
+                    leavings.note(entry);
+                    continue;
+                }
                 Happening::Told { .. }
-                | Happening::Frame { .. }
                 | Happening::Event { .. }
                 | Happening::Step { .. }
                 | Happening::Violation { .. } => continue,

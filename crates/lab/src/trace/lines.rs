@@ -14,23 +14,38 @@ use crate::trace::{Entry, Happening, HostIndex, Nanos, SealedBy, Trace, Way};
 /// The version of the lines' shape.
 pub const TRACE_SCHEMA: u32 = 1;
 
+/// Entries that are written as lines.
+// x 3.2 kB for a full datagram = 640 MB at worst; 80 MB as a rule.
+pub const LINES_MAX: usize = 200_000;
+
 impl Trace {
-    /// Writes the lines.
+    /// Writes the lines. After [`LINES_MAX`] entries a last line, `{"what":"cut","left_out":..}`, says how
+    /// many more there are.
     ///
     /// # Errors
     /// When `out` refuses.
     pub fn write_lines(&self, out: &mut impl Write) -> io::Result<()> {
-        write_line(out, &self.head())?;
-        self.entries.iter().try_for_each(|entry| write_line(out, &self.line(entry)))
+        let kept = self.entries.len().min(LINES_MAX);
+        self.write_first_lines(kept, out)?;
+        match self.entries.len() - kept {
+            0 => Ok(()),
+            left_out => write_line(out, &Cut { what: "cut", left_out }),
+        }
     }
 
-    /// Returns the SHA-256 of the lines, in hexadecimal: two runs with the same hash are the same.
+    /// Returns the SHA-256 of all lines, in hexadecimal: two runs with the same hash are the same. Where
+    /// the file is cut the hash is not.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
         // A hasher never refuses.
-        let _ = self.write_lines(&mut HashWriter(&mut hasher));
+        let _ = self.write_first_lines(self.entries.len(), &mut HashWriter(&mut hasher));
         hex(&hasher.finalize())
+    }
+
+    fn write_first_lines(&self, kept: usize, out: &mut impl Write) -> io::Result<()> {
+        write_line(out, &self.head())?;
+        self.entries.iter().take(kept).try_for_each(|entry| write_line(out, &self.line(entry)))
     }
 
     fn head(&self) -> Head<'_> {
@@ -145,6 +160,12 @@ impl Write for HashWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[derive(Serialize)]
+struct Cut {
+    what: &'static str,
+    left_out: usize,
 }
 
 #[derive(Serialize)]

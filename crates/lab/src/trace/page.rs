@@ -17,7 +17,7 @@ pub const PAGE_ROWS_MAX: usize = 5_000;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPT: &str = concat!(include_str!("page/dissect.js"), include_str!("page/page.js"));
 
 /// The style that the project's pages share.
 #[must_use]
@@ -51,7 +51,11 @@ impl Trace {
             hosts: self
                 .hosts
                 .iter()
-                .map(|host| HostCell { name: &host.name, address: host.address.to_string() })
+                .map(|host| HostCell {
+                    name: &host.name,
+                    address: host.address.to_string(),
+                    node: host.id.is_some(),
+                })
                 .collect(),
             rows: &rows,
         };
@@ -134,7 +138,8 @@ impl Trace {
             to: end.and_then(|end| end.host).or_else(|| self.host_at(journey.destination)).map(|host| host.0),
             end: Some(journey.word()),
             ended: end.map(|end| end.at.0),
-            label: journey.label,
+            label: journey.title(),
+            carries: journey.carries.as_ref().map(|frame| self.describe_frame(frame)),
             contents: Some(journey.contents.clone()),
             way: Some(journey.way),
             copy_of: journey.copy_of.map(|copy| copy.0),
@@ -257,6 +262,8 @@ struct Data<'a> {
 struct HostCell<'a> {
     name: &'a str,
     address: String,
+    /// Whether it is a node of the overlay, or somebody else.
+    node: bool,
 }
 
 /// One row of the drawing: a datagram, or a note.
@@ -275,6 +282,8 @@ struct Row<'a> {
     ended: Option<u64>,
     label: Option<&'a str>,
     contents: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carries: Option<String>,
     way: Option<Way>,
     copy_of: Option<u64>,
     source: Option<String>,

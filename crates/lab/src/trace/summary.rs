@@ -39,6 +39,9 @@ pub struct RunSummary {
     pub ends: BTreeMap<String, u64>,
     /// The datagrams, each with its end, in the order in which they were sent; at most 10,000.
     pub datagrams: Vec<DatagramLine>,
+    /// How many more there were.
+    #[serde(default)]
+    pub datagrams_left_out: u64,
 }
 
 /// One expectation.
@@ -115,6 +118,7 @@ impl Trace {
             expectations: facts.expectations,
             violations: self.entries.iter().filter_map(|entry| violation(&entry.what)).collect(),
             ends,
+            datagrams_left_out: u64::try_from(journeys.len().saturating_sub(LISTED_MAX)).unwrap_or(u64::MAX),
             datagrams: journeys
                 .iter()
                 .take(LISTED_MAX)

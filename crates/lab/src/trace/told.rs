@@ -27,11 +27,10 @@ impl Told {
     /// Returns whether a datagram belongs to the story: everything that is no hello of a node's, and every
     /// hello that did not arrive as it should.
     pub(crate) fn is_told(&self, journey: &Journey<'_>) -> bool {
-        let went_well = matches!(
-            journey.end.as_ref().map(|end| &end.fate),
-            Some(Fate::Judged { verdict: Verdict::Accepted, .. })
-        );
-        journey.label.is_some() || !went_well || !self.is_liveness(journey)
+        journey.title().is_some()
+            || journey.carries.is_some()
+            || !journey.went_well()
+            || !self.is_liveness(journey)
     }
 
     /// Returns whether an event belongs to it.
@@ -45,6 +44,14 @@ impl Told {
 }
 
 impl Journey<'_> {
+    /// Returns whether it did what it was sent for: a session took it, or a cookie answered it.
+    pub(crate) fn went_well(&self) -> bool {
+        matches!(
+            self.end.as_ref().map(|end| &end.fate),
+            Some(Fate::Judged { verdict: Verdict::Accepted | Verdict::Challenged, .. })
+        )
+    }
+
     /// Returns whether it carries a handshake and nothing else.
     pub(crate) fn is_handshake(&self) -> bool {
         self.bytes.first() == Some(&22) || self.bytes.first() == Some(&20)

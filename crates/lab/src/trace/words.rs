@@ -1,8 +1,10 @@
 //! The words in which all forms of a trace speak of datagrams, verdicts and sessions.
 
+use peerbound_cid::{TLS12_CID, WireForm, WireRecord};
 use peerbound_dtls::{ContentType, Record, Records};
 use peerbound_node::{Lock, Verdict};
 
+use crate::run::ID_BYTES;
 use crate::trace::{HostIndex, SealedBy, Trace};
 
 /// Bytes of a handshake message header (RFC 6347, 4.2.2); its type is the first.
@@ -45,6 +47,9 @@ pub fn word_of(verdict: Verdict) -> &'static str {
 /// "ServerHello, Certificate, ServerHelloDone", "application data #12".
 #[must_use]
 pub fn contents_of(datagram: &[u8]) -> String {
+    if let Some(words) = with_id(datagram) {
+        return words;
+    }
     let mut words: Vec<String> = Vec::new();
     for record in Records::of(datagram) {
         match record {
@@ -55,6 +60,17 @@ pub fn contents_of(datagram: &[u8]) -> String {
     }
     words.dedup();
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+/// Names a record with a Connection ID. What it carries is under the seal.
+fn with_id(datagram: &[u8]) -> Option<String> {
+    if datagram.first() != Some(&TLS12_CID) {
+        return None;
+    }
+    let (record, _) = WireRecord::split(datagram, ID_BYTES).ok()?;
+    let WireForm::Identified(id) = record.form else { return None };
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("record #{} with id {id}", record.number.sequence))
 }
 
 /// Names the content of one record.

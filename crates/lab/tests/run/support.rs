@@ -88,7 +88,9 @@ pub(crate) fn direct_reply(source: HostIndex, edits: Vec<Edit>) -> Scenario {
 pub(crate) fn node_mut(scenario: &mut Scenario, host: HostIndex) -> &mut NodePlan {
     match &mut scenario.hosts[host.0 as usize].role {
         HostRole::Node(node) => node,
-        HostRole::Forwarder { .. } | HostRole::Bystander => panic!("{host:?} is no node"),
+        HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => {
+            panic!("{host:?} is no node")
+        }
     }
 }
 

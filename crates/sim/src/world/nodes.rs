@@ -25,7 +25,12 @@ const WAKING_INTERVAL: Duration = Duration::from_micros(1);
 impl World {
     /// Boots a node that reads a socket of this host, what waits in it first. One that runs there already
     /// is gone without a farewell.
+    ///
+    /// # Panics
+    /// When the socket is closed, or that of another host.
     pub fn run_node(&mut self, host: HostId, socket: SocketId, config: NodeConfig) {
+        let has_socket = self.host(host).sockets.contains(&socket);
+        assert!(has_socket, "{} has no such open socket", self.host(host).name);
         self.crash(host);
         let observe_sessions = self.observe == Observe::Everything;
         let config = NodeConfig { observe_sessions, ..config };
@@ -130,17 +135,27 @@ impl World {
     ///
     /// # Errors
     /// What the node says, or that none runs there.
-    pub fn seal(&mut self, host: HostId, sending: Sending<'_>) -> Result<Vec<Vec<u8>>, SendError> {
+    pub fn seal(
+        &mut self,
+        host: HostId,
+        sending: Sending<'_>,
+    ) -> Result<(PacketId, Vec<Vec<u8>>), SendError> {
         let sealed = self.call(host, |node, now| {
-            node.send(sending, now)?;
+            let packet = node.send(sending, now)?;
             let mut datagrams = Vec::new();
             while let Some(batch) = node.poll_transmit() {
                 datagrams.extend(batch.datagrams().map(<[u8]>::to_vec));
             }
-            Ok(datagrams)
+            Ok((packet, datagrams))
         });
         self.drain(host);
         sealed.unwrap_or_else(|| Err(no_node(sending.destination)))
+    }
+
+    /// Returns the socket that the node of a host reads, while one runs.
+    #[must_use]
+    pub fn node_socket(&self, host: HostId) -> Option<SocketId> {
+        self.host(host).running().map(|running| running.socket)
     }
 
     /// Returns the node of a host, while one runs.

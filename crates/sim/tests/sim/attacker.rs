@@ -171,7 +171,7 @@ fn a_tap_that_was_removed_sees_nothing_more_and_no_tap_sees_what_the_attacker_se
 fn what_a_node_seals_into_the_callers_hands_is_not_sent_and_is_taken_once_it_is() {
     let mut triangle = Triangle::up(7);
     let sending = Sending { destination: id(C), flow: FLOW, is_reply: false, payload: b"by hand" };
-    let sealed = triangle.world.seal(triangle.hosts[A], sending).unwrap();
+    let (_, sealed) = triangle.world.seal(triangle.hosts[A], sending).unwrap();
     triangle.run_for(Duration::from_millis(5));
     assert_eq!((sealed.len(), triangle.delivered(C).len()), (1, 0));
 

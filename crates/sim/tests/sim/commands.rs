@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbound_dtls::{ContextConfig, GateMode, Profile, ReplayMirror, Teaching};
+use peerbound_dtls::{ContextConfig, GateMode, Profile, Renegotiation, ReplayMirror, Teaching};
 use peerbound_node::{Event, NodeConfig};
 use peerbound_sim::{
     DatagramMatch, Injection, Observe, Observed, PathMatch, Stand, Tap, TapAction, WorldConfig,
@@ -47,12 +47,11 @@ fn a_second_change_of_keys_waits_for_the_first_and_a_stranger_has_none_to_change
 }
 
 /// Boots A and B with OpenSSL's own idea of renegotiation and no gate before it.
-fn renegotiating(is_allowed: bool) -> Triangle {
+fn renegotiating(renegotiation: Renegotiation) -> Triangle {
     let mut triangle = Triangle::empty(3);
     for who in [A, B, C] {
         let cast = cast();
-        let teaching =
-            Teaching { renegotiation: is_allowed, ..Teaching::with_suites("ECDHE-ECDSA-AES128-GCM-SHA256") };
+        let teaching = Teaching { renegotiation, ..Teaching::with_suites("ECDHE-ECDSA-AES128-GCM-SHA256") };
         let profile = Profile::Teaching(teaching);
         let roots = vec![cast.authority.to_root()];
         let context = ContextConfig { profile, ..ContextConfig::new(cast.identities[who].clone(), roots) };
@@ -66,8 +65,8 @@ fn renegotiating(is_allowed: bool) -> Triangle {
 
 #[test]
 fn a_renegotiation_is_refused_where_it_is_off_and_asked_for_where_it_is_not() {
-    for (is_allowed, hellos) in [(false, 0), (true, 1)] {
-        let mut triangle = renegotiating(is_allowed);
+    for (renegotiation, hellos) in [(Renegotiation::Off, 0), (Renegotiation::Allowed, 1)] {
+        let mut triangle = renegotiating(renegotiation);
         triangle.seen.clear();
 
         let asked = triangle.world.with_node(triangle.hosts[A], |node, now| node.renegotiate(id(B), now));
@@ -77,7 +76,7 @@ fn a_renegotiation_is_refused_where_it_is_off_and_asked_for_where_it_is_not() {
             Observed::Sent { bytes, .. } => (bytes[0] == 22 && bytes[4] == 1).then_some(()),
             _ => None,
         });
-        assert_eq!(asked.unwrap().is_ok(), is_allowed);
+        assert_eq!(asked.unwrap().is_ok(), renegotiation == Renegotiation::Allowed);
         assert_eq!(sealed_handshakes.len(), hellos);
     }
 }

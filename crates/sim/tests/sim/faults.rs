@@ -85,17 +85,17 @@ fn a_datagram_that_is_doubled_is_another_one_and_a_copy() {
 #[test]
 fn a_datagram_that_is_bent_ends_and_another_one_goes_on_in_its_place() {
     let hello = Content::Handshake(HandshakeType::ClientHello);
-    // The last bit of the content type: 22 becomes 23.
+    // The last bit of the message type: ClientHello, 1, becomes HelloRequest, 0.
     let (mut triangle, fault) = with_fault(FaultAction::Corrupt { bit: 7 }, hello, 1);
 
     triangle.run_until_up();
 
     assert_eq!(lost(&triangle), [Loss::Fault(fault)]);
     let bent = triangle.story(|what| match what {
-        Observed::Sent { datagram, way: Way::Changed, bytes, .. } => Some((*datagram, bytes[0])),
+        Observed::Sent { datagram, way: Way::Changed, bytes, .. } => Some((*datagram, bytes[13])),
         _ => None,
     });
-    let [(datagram, 23)] = bent[..] else { panic!("{bent:?}") };
+    let [(datagram, 0)] = bent[..] else { panic!("{bent:?}") };
     let reasons = triangle.story(|what| match what {
         Observed::Arrived { datagram: of, reason, .. } if *of == datagram => {
             reason.map(|reason| reason.name())

@@ -4,6 +4,7 @@ mod attacker;
 mod commands;
 mod determinism;
 mod faults;
+mod hooks;
 mod links;
 mod nat;
 mod sockets;

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use peerbound_node::Event;
-use peerbound_sim::{Dependence, Hairpin, Loss, NatConfig, NatId, Observed, SocketError, SocketId};
+use peerbound_sim::{
+    Dependence, Hairpin, Injection, Loss, NatConfig, NatId, Observed, SocketError, SocketId, Stand,
+};
 
 use crate::support::{A, B, C, PORT, Triangle, address};
 
@@ -151,4 +153,27 @@ fn a_mapping_that_nothing_goes_out_by_ends_and_what_comes_in_does_not_keep_it() 
     triangle.world.send_raw(b, outside(PORT), b"and now?", None);
 
     assert_eq!(fates(&mut triangle), (vec![], vec![Loss::NatNoMapping], vec![]));
+}
+
+#[test]
+fn an_attacker_on_the_path_writes_the_source_he_likes_and_one_behind_the_nat_is_translated() {
+    for (from_behind, source_seen) in [(true, 1), (false, 0)] {
+        let (mut triangle, _) = applications(&[A], Dependence::EndpointIndependent, Hairpin::Off);
+        let from =
+            if from_behind { Stand::At(triangle.hosts[A]) } else { Stand::OnPathFrom(triangle.hosts[A]) };
+        triangle.world.inject(Injection {
+            from,
+            source: address(C),
+            destination: address(B),
+            bytes: b"from C, honestly".to_vec(),
+            label: None,
+            copy_of: None,
+        });
+        triangle.run_for(Duration::from_millis(5));
+
+        let translated = triangle.story(|what| matches!(what, Observed::Translated { .. }).then_some(()));
+        let (read, lost, _) = fates(&mut triangle);
+        assert_eq!((translated.len(), lost), (source_seen, vec![]));
+        assert_eq!(read, [triangle.sockets[B]]);
+    }
 }

@@ -173,3 +173,20 @@ fn a_crashed_node_leaves_a_closed_port_and_a_forged_source_draws_the_refusal_to_
 
     assert_eq!(fates(&mut triangle), [Fate::Refused(true), Fate::Told(B, SocketError::ConnectionRefused)]);
 }
+
+#[test]
+fn a_refusal_does_not_come_back_over_a_path_that_carries_nothing() {
+    let mut triangle = Triangle::empty(11);
+    triangle.world.close(triangle.sockets[A]);
+    triangle.world.connect(triangle.sockets[C], address(A));
+    let cut = peerbound_sim::Conditions {
+        outage: peerbound_sim::Outage::Always,
+        ..peerbound_sim::Conditions::default()
+    };
+    let (a, c) = (triangle.hosts[A], triangle.hosts[C]);
+    triangle.world.set_link(a, c, peerbound_sim::Directions::Forth, cut);
+
+    triangle.world.send_raw(triangle.sockets[C], address(A), b"anyone?", None);
+
+    assert_eq!(fates(&mut triangle), [Fate::Refused(true)]);
+}

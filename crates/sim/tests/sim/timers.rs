@@ -5,7 +5,8 @@ use std::time::Duration;
 use peerbound_dtls::Attempts;
 use peerbound_node::{Event, NodeConfig};
 use peerbound_sim::{
-    Conditions, Directions, HandshakeType, Observed, Outage, VirtualTime, handshake_messages,
+    Conditions, Content, DatagramMatch, Directions, Fault, FaultAction, HandshakeType, Observed, Outage,
+    PathMatch, VirtualTime, handshake_messages,
 };
 
 use crate::support::{A, B, C, Triangle, config};
@@ -107,4 +108,28 @@ fn a_world_in_which_nothing_is_due_stands_still_and_time_passes_all_the_same() {
 
     assert_eq!(triangle.world.now(), VirtualTime::after(Duration::from_secs(7)));
     assert!(triangle.world.node(triangle.hosts[C]).is_none());
+}
+
+#[test]
+fn a_timer_that_is_set_earlier_than_the_one_awaited_is_not_slept_over() {
+    let mut triangle = Triangle::up(5);
+    let on = PathMatch::OneWay { from: triangle.hosts[A], to: triangle.hosts[B] };
+    let content = Content::Handshake(HandshakeType::ClientHello);
+    let matching = DatagramMatch { content, nth: Some(1), ..DatagramMatch::default() };
+    triangle.world.add_fault(Fault { on, matching, action: FaultAction::Drop });
+    // Behind a hello of the link the next waking is half a second away, a handshake's a quarter.
+    triangle.run_for(Duration::from_millis(600));
+    let a = triangle.hosts[A];
+    while triangle.seen.last().is_none_or(|seen| !matches!(seen.what, Observed::Sent { by, .. } if by == a)) {
+        triangle.world.step();
+        triangle.look();
+    }
+    triangle.seen.clear();
+
+    triangle.world.with_node(a, |node, now| node.rekey(crate::support::id(B), now));
+    triangle.run_for(Duration::from_millis(260));
+
+    let hellos = hellos(&triangle);
+    let waited = hellos[1] - hellos[0];
+    assert!((230..=250).contains(&waited), "{waited} ms");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbound_node::Verdict;
+use peerbound_node::{Event, Verdict};
 use peerbound_sim::Observed;
 
 use crate::support::{A, B, C, Triangle, id};
@@ -82,4 +82,47 @@ fn a_node_that_shuts_down_says_farewell_and_is_missed_at_once() {
     for who in [A, C] {
         assert!(!triangle.world.node(triangle.hosts[who]).unwrap().neighbours()[0].is_usable);
     }
+}
+
+#[test]
+fn keys_are_told_before_the_sealed_datagram_that_completes_a_handshake_has_arrived() {
+    let triangle = Triangle::up(6);
+    let b = triangle.hosts[B];
+    let finished = triangle.story(|what| match what {
+        // A packed flight ends with the sealed Finished; alone it is a handshake record of epoch 1.
+        Observed::Sent { datagram, by, bytes, .. } if *by != b => peerbound_dtls::Records::of(bytes)
+            .filter_map(Result::ok)
+            .any(|record| record.header.epoch == 1 && record.bytes[0] == 22)
+            .then_some(*datagram),
+        _ => None,
+    });
+
+    let order = triangle.story(|what| match what {
+        Observed::Keys { host, .. } if *host == b => Some("keys"),
+        Observed::Arrived { datagram, .. } if finished.contains(datagram) => Some("finished"),
+        _ => None,
+    });
+
+    assert_eq!(order, ["keys", "finished", "keys", "finished"]);
+}
+
+#[test]
+fn a_node_that_was_restarted_says_so_in_its_frames() {
+    let mut triangle = Triangle::up(7);
+    triangle.send(A, C, b"before", false);
+    triangle.run_for(Duration::from_millis(10));
+
+    assert!(triangle.world.restart(triangle.hosts[A]));
+    triangle.run_for(Duration::from_secs(5));
+    triangle.send(A, C, b"after", false);
+    triangle.run_for(Duration::from_millis(10));
+
+    let boots: Vec<_> = triangle
+        .events(C)
+        .filter_map(|event| match event {
+            Event::Delivered { header, .. } => Some(header.boot_epoch),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(boots, [1, 2]);
 }

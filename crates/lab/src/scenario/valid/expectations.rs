@@ -98,7 +98,7 @@ impl<'a> Validation<'a> {
                 }
                 None => Default::default(),
             };
-            let path = self.path(place, "wire", path)?;
+            let path = self.path_of_anyone(place, "wire", path)?;
             let count = needed_bounds(place, file)?;
             return Ok(Expectation::Wire { path, pattern, count, within: self.window(place, file)? });
         }
@@ -157,7 +157,10 @@ impl<'a> Validation<'a> {
     ) -> Result<Expectation, ScenarioError> {
         let (label, _) =
             self.labels.find(place, "datagram", name, "a datagram on the wire", Labelled::is_on_wire)?;
-        let at = self.at(place, file)?;
+        let at = match &file.at {
+            Some(name) => self.anyone(place, "at", name)?,
+            None => self.at(place, file)?,
+        };
         let end = match (&file.lock, &file.read_by) {
             (Some(word), None) => {
                 let known: Vec<_> = End::WORDS.iter().map(|(word, _)| *word).collect();
@@ -187,7 +190,7 @@ impl<'a> Validation<'a> {
     fn listener(&self, place: Place<'_>, name: &str, at: HostIndex) -> Result<End, ScenarioError> {
         let on_host = self.listeners.iter().filter(|listener| listener.on == at);
         let known: Vec<_> = on_host.map(|listener| listener.name.as_str()).collect();
-        if known.contains(&name) {
+        if known.contains(&name) || (name == "attacker" && at == self.attacker()) {
             return Ok(End::ReadBy(name.to_owned()));
         }
         Err(place

@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use peerbound_cid::MoveRule;
 use peerbound_dtls::Suite;
 use toml::Spanned;
 
 use crate::scenario::error::ScenarioError;
-use crate::scenario::file::{HostFile, NodeFile, ScenarioFile};
+use crate::scenario::file::{HostFile, NodeFile, RecordModelFile, ScenarioFile};
 use crate::scenario::mesh::{PORT, address_of};
 use crate::scenario::place::Place;
 use crate::scenario::plan::{
     Boot, DtlsPlan, HostPlan, HostRole, IdentityPlan, MeshPlan, NodePlan, Routing, SocketPlan, Version,
 };
+use crate::scenario::record_model::RecordModelPlan;
 use crate::scenario::valid::{MESH_DEGREE_MAX, MESH_NODES_MAX, Validation, number, word};
 use crate::scenario::values::choices;
+use crate::trace::HostIndex;
 
 /// OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
@@ -53,7 +56,26 @@ impl<'a> Validation<'a> {
             let place = self.whole.numbered("host", index, host);
             self.hosts[file.node.len() + index].role = self.host_role(place, host.get_ref())?;
         }
+        self.check_record_models(file)?;
         self.check_identities(file)
+    }
+
+    /// The model has its sessions with its like: a node knows no Connection IDs.
+    fn check_record_models(&self, file: &ScenarioFile) -> Result<(), ScenarioError> {
+        let runs_model = |host: &HostIndex| {
+            let plan = self.hosts.get(host.0 as usize);
+            plan.is_some_and(|plan| matches!(plan.role, HostRole::RecordModel(_)))
+        };
+        for (index, host) in file.host.iter().enumerate() {
+            let HostRole::RecordModel(model) = &self.hosts[file.node.len() + index].role else { continue };
+            if !model.dials.iter().all(runs_model) {
+                let place = self.whole.numbered("host", index, host);
+                let problem =
+                    "a record model has sessions with record models alone: give the others one, too";
+                return Err(place.wrong("record_model.dials", problem));
+            }
+        }
+        Ok(())
     }
 
     fn mesh(
@@ -124,6 +146,12 @@ impl<'a> Validation<'a> {
     }
 
     fn host_role(&self, place: Place<'_>, host: &HostFile) -> Result<HostRole, ScenarioError> {
+        if let Some(model) = &host.record_model {
+            if host.forwards.is_some() {
+                return Err(place.wrong("record_model", "the host forwards already: give it one of the two"));
+            }
+            return self.record_model(place, host, model).map(HostRole::RecordModel);
+        }
         let Some(names) = &host.forwards else {
             return Ok(HostRole::Bystander);
         };
@@ -132,6 +160,37 @@ impl<'a> Validation<'a> {
         };
         let between = self.two(place, "forwards", [one, other])?;
         Ok(HostRole::Forwarder { between })
+    }
+
+    fn record_model(
+        &self,
+        place: Place<'_>,
+        host: &HostFile,
+        file: &RecordModelFile,
+    ) -> Result<RecordModelPlan, ScenarioError> {
+        let mut dials = Vec::new();
+        for name in &file.dials {
+            let [_, peer] = self.two(place, "record_model.dials", [&host.name, name])?;
+            if dials.contains(&peer) {
+                return Err(
+                    place.wrong("record_model.dials", format!("{name:?} is named twice: once will do"))
+                );
+            }
+            dials.push(peer);
+        }
+        let key = "record_model.patience";
+        let patience = self.some_time(place, key, file.patience.as_ref())?;
+        Ok(RecordModelPlan {
+            dials,
+            asks_for_id: file.id.unwrap_or(true),
+            move_rule: word(
+                place,
+                "record_model.address_check",
+                file.address_check.as_ref(),
+                MoveRule::Follow,
+            )?,
+            patience: patience.unwrap_or(RecordModelPlan::PATIENCE_DEFAULT),
+        })
     }
 
     fn node_plan(&self, place: Place<'_>, file: &NodeFile) -> Result<NodePlan, ScenarioError> {

@@ -195,7 +195,10 @@ impl<'a> Validation<'a> {
         let host = self.host(place, "through", name)?;
         match &self.hosts[host.0 as usize].role {
             HostRole::Forwarder { between } if *between == ends || *between == [ends[1], ends[0]] => Ok(host),
-            HostRole::Forwarder { .. } | HostRole::Node(_) | HostRole::Bystander => {
+            HostRole::Forwarder { .. }
+            | HostRole::Node(_)
+            | HostRole::RecordModel(_)
+            | HostRole::Bystander => {
                 let problem =
                     format!("{name:?} does not forward between these two: give it `forwards` in [[host]]");
                 Err(place.wrong("through", problem))

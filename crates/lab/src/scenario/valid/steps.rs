@@ -232,7 +232,7 @@ impl<'a> Validation<'a> {
     }
 
     fn send(&mut self, place: Place<'_>, file: &SendFile) -> Result<SendPlan, ScenarioError> {
-        let [from, to] = self.two_nodes(place, ["send.from", "send.to"], [&file.from, &file.to])?;
+        let [from, to] = self.two_sealers(place, ["send.from", "send.to"], [&file.from, &file.to])?;
         let payload = payload(place, "send", file.payload.as_ref(), file.payload_bytes)?;
         let repeat = match (&file.until_past, file.records, file.count) {
             (Some(name), records, None) => {
@@ -254,12 +254,15 @@ impl<'a> Validation<'a> {
                 count.map_or(Ok(1), |count| number(place, "send.count", count, 1..=REPEAT_MAX))?,
             ),
         };
-        let label = self.some_label(place, "send.as", file.label.as_ref(), Labelled::Message)?;
+        // What a record model sends is a datagram; it has no frames.
+        let kind =
+            if self.is_node(from) { Labelled::Message } else { Labelled::Injected { has_message: false } };
+        let label = self.some_label(place, "send.as", file.label.as_ref(), kind)?;
         Ok(SendPlan { from, to, payload, is_reply: file.reply, repeat, label })
     }
 
     fn seal(&mut self, place: Place<'_>, file: &SealFile) -> Result<Action, ScenarioError> {
-        let [by, to] = self.two_nodes(place, ["seal.by", "seal.to"], [&file.by, &file.to])?;
+        let [by, to] = self.two_sealers(place, ["seal.by", "seal.to"], [&file.by, &file.to])?;
         let payload = payload(place, "seal", file.payload.as_ref(), file.payload_bytes)?;
         let keys = file.keys.as_ref().map(|keys| self.path(place, "seal.keys", keys)).transpose()?;
         if keys.is_none() && file.sequence.is_some() {
@@ -271,11 +274,34 @@ impl<'a> Validation<'a> {
         }
         let number = sequence_of(place, "seal.sequence", file.sequence.as_ref())?;
         let label = self.labels.make(place, "seal.as", &file.label, Labelled::Sealed)?;
+        if let Some(id) = &file.id {
+            if self.is_node(by) || keys.is_some() {
+                let problem = "ids are for hosts with a `record_model`, under keys of their own: remove it";
+                return Err(place.wrong("seal.id", problem));
+            }
+            let id = self.path(place, "seal.id", id)?;
+            return Ok(Action::SealUnder { by, to, payload, id, label });
+        }
         let is_reply = file.reply;
         Ok(match keys {
             Some(keys) => Action::SealWithKeys { keys, by, to, payload, is_reply, sequence: number, label },
             None => Action::Seal { by, to, payload, is_reply, label },
         })
+    }
+
+    /// Finds two hosts that seal what they are given to send: nodes or record models, both alike.
+    fn two_sealers(
+        &self,
+        place: Place<'_>,
+        keys: [&str; 2],
+        names: [&str; 2],
+    ) -> Result<[HostIndex; 2], ScenarioError> {
+        let runs_model =
+            |name: &str| self.hosts.iter().any(|host| host.name == name && host.seals() && !host.is_node());
+        if !names.into_iter().all(runs_model) {
+            return self.two_nodes(place, keys, names);
+        }
+        self.two(place, keys[1], names)
     }
 
     /// The lab seals by itself under AEAD suites only.
