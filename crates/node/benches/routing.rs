@@ -84,17 +84,19 @@ impl Learner {
     /// Learns all origins, their proofs included.
     fn learn(&mut self) {
         self.hear(100);
-        let bytes = proofs_of((0..ORIGINS).map(origin), MESSAGE_BYTES);
-        let mut answers = bytes.iter();
         while self.router.reachable() < usize::from(ORIGINS) {
             self.now += Duration::from_millis(5);
             self.router.handle_timeout(self.now);
-            // Answers come in the order of the questions, as many at a time as may be asked.
-            for answer in answers.by_ref().take(32) {
-                let message = RoutingMessage::decode(answer).unwrap();
+            let mut asked = Vec::new();
+            while let Some((_, bytes)) = self.router.poll_transmit() {
+                if let Ok(RoutingMessage::ProofRequests(requests)) = RoutingMessage::decode(&bytes) {
+                    asked.extend(requests.iter().map(|request| request.origin));
+                }
+            }
+            for answer in proofs_of(asked.into_iter(), MESSAGE_BYTES) {
+                let message = RoutingMessage::decode(&answer).unwrap();
                 self.router.on_message(self.teacher, &message, self.now);
             }
-            while self.router.poll_transmit().is_some() {}
         }
     }
 
