@@ -33,7 +33,9 @@ pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool, k
     let ended_at = |journey: &Journey<'_>| journey.end.as_ref().map_or(journey.sent_at, |end| end.at);
     let mut rows: Vec<_> = shown.iter().map(|journey| (ended_at(journey), Row::Arrow(journey))).collect();
     rows.extend(trace.entries.iter().filter_map(|entry| match &entry.what {
-        Happening::Event { host, kind, text } if kinds.contains(kind) => Some((entry.at, Row::Note(format!("{}: {text}", trace.name_of(*host))))),
+        Happening::Event { host, kind, text } if kinds.contains(kind) => {
+            Some((entry.at, Row::Note(format!("{}: {text}", trace.name_of(*host)))))
+        }
         _ => None,
     }));
     rows.sort_by_key(|(at, _)| *at);
