@@ -13,6 +13,7 @@ mod commands;
 mod links;
 mod page;
 mod pictures;
+mod scenario_words;
 mod sequence;
 mod svg;
 mod terminal;
