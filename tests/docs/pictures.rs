@@ -181,6 +181,18 @@ fn runs_are_drawn_as_they_went() {
     }
 }
 
+#[test]
+fn the_flights_in_chapter_five_are_drawn_from_a_handshake() {
+    // Six flights, and the first data of each side.
+    const SHOWN: usize = 8;
+    let trace = run_of("six-flights");
+    let shown: Vec<_> = trace.journeys().iter().take(SHOWN).map(|journey| journey.entry).collect();
+
+    let svg = sequence(&trace, |journey| shown.contains(&journey.entry), &[]);
+
+    assert_current("six-flights.svg", &svg);
+}
+
 fn run_of(name: &str) -> Trace {
     let file = root().join(format!("examples/scenarios/{name}.toml"));
     let scenario = Scenario::read(&file, &[]).expect("a scenario of the library");
