@@ -181,9 +181,37 @@ fn runs_are_drawn_as_they_went() {
     }
 }
 
+#[test]
+fn the_flights_in_chapter_five_are_drawn_from_a_handshake() {
+    // Six flights, and the first data of each side.
+    let svg = beginning(&run_of("six-flights"), 8);
+
+    assert_current("six-flights.svg", &svg);
+}
+
+#[test]
+fn the_lost_flight_in_chapter_six_is_drawn_from_a_run_without_it() {
+    // Three flights, the lost one, the hello and the five datagrams that repeat it, and two more flights.
+    let svg = beginning(&run_with("loss-of-each-flight", &[("flight", "4")]), 12);
+
+    assert_current("loss-of-flight-4.svg", &svg);
+}
+
+/// Draws the first datagrams of a run.
+fn beginning(trace: &Trace, datagrams: usize) -> String {
+    let shown: Vec<_> = trace.journeys().iter().take(datagrams).map(|journey| journey.entry).collect();
+    sequence(trace, |journey| shown.contains(&journey.entry), &[])
+}
+
 fn run_of(name: &str) -> Trace {
+    run_with(name, &[])
+}
+
+fn run_with(name: &str, parameters: &[(&str, &str)]) -> Trace {
     let file = root().join(format!("examples/scenarios/{name}.toml"));
-    let scenario = Scenario::read(&file, &[]).expect("a scenario of the library");
+    let overrides: Vec<_> =
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let scenario = Scenario::read(&file, &overrides).expect("a scenario of the library");
     run(&scenario, &RunOptions::with_seed(1)).expect("it can be run").trace
 }
 
