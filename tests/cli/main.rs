@@ -7,7 +7,12 @@ mod node_commands;
 mod passphrases;
 mod pipes;
 mod pki_files;
+mod proofs;
+mod runs;
+mod scenarios;
+mod shrinking;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweeps;
 mod wrong_files;
 mod wrong_requests;

@@ -23,14 +23,30 @@ fn the_guide_for_operators_shows_what_its_commands_print() {
 }
 
 #[test]
+fn the_guide_to_proving_shows_what_its_commands_print() {
+    follow("docs/PROVE.md");
+}
+
+#[test]
 fn chapter_one_shows_what_its_commands_print() {
     follow("docs/book/src/01-three-nodes-one-wrong-arrow.md");
 }
 
 #[test]
+fn chapter_two_shows_what_its_commands_print() {
+    follow("docs/book/src/02-sockets.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
-    let followed =
-        ["README.md", "docs/OPERATIONS.md", "docs/book/src/01-three-nodes-one-wrong-arrow.md"].map(Path::new);
+    let followed = [
+        "README.md",
+        "docs/OPERATIONS.md",
+        "docs/PROVE.md",
+        "docs/book/src/01-three-nodes-one-wrong-arrow.md",
+        "docs/book/src/02-sockets.md",
+    ]
+    .map(Path::new);
 
     for path in all_pages() {
         let has_commands = console_blocks(&Page::read(&path)) > 0;

@@ -16,12 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Stands in for cargo: what the pages run by it is the program under test, which is built.
+/// Stands in for cargo: what the pages run by it is the program under test, which is built, and the
+/// examples, which `cargo test --workspace` and `cargo build --workspace --examples` build.
 const CARGO: &str = "#!/bin/sh
 case \"$1 $2 $3\" in
   'run --release --') shift 3; exec peerbound \"$@\" ;;
+  'run --quiet --example') [ -x \"$EXAMPLES/$4\" ] && exec \"$EXAMPLES/$4\" ;;
 esac
-echo \"the test of the pages knows no such command: cargo $*\" >&2
+echo \"the test of the pages knows no such command, or the example is not built: cargo $*\" >&2
 exit 2
 ";
 
@@ -78,6 +80,7 @@ impl Terminal {
             .args(["-c", &format!("exec 2>&1\n{script}")])
             .current_dir(self.folder.path())
             .env("PATH", format!("{}:{path}", self.programs.path().display()))
+            .env("EXAMPLES", examples_built())
             .env_remove("PEERBOUND_LOG")
             .env_remove("PEERBOUND_CA_PASSPHRASE")
             .stdin(Stdio::null())
@@ -86,6 +89,11 @@ impl Terminal {
             .expect("bash");
         Running { command: command.to_owned(), child, output }
     }
+}
+
+/// Returns where the examples lie: beside the program.
+fn examples_built() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_peerbound")).with_file_name("examples")
 }
 
 impl Running {

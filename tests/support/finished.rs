@@ -12,10 +12,25 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
+/// Every variable that the program reads.
+const VARIABLES: [&str; 8] = [
+    "PEERBOUND_CA_PASSPHRASE",
+    "PEERBOUND_LOG",
+    "PEERBOUND_SHARDS",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_ARRAY_TASK_MIN",
+    "SLURM_ARRAY_TASK_STEP",
+    "SLURM_ARRAY_TASK_COUNT",
+    "JOB_COMPLETION_INDEX",
+];
+
 /// Prepares a run of the program under test. Its environment is that of a user who set nothing.
 pub(crate) fn peerbound<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerbound"));
-    command.args(arguments).env_remove("PEERBOUND_CA_PASSPHRASE").env_remove("PEERBOUND_LOG");
+    command.args(arguments);
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     command.stdin(Stdio::null());
     command
 }

@@ -4,17 +4,25 @@
 #![warn(clippy::unwrap_used)]
 
 mod check;
+mod columns;
 mod demo;
+mod groups;
 mod keep;
 mod listen;
 mod narrative;
 mod outcome;
 mod output;
 mod pki;
+mod progress;
+mod prove;
 mod run;
 mod running;
 mod send;
+mod sim;
+mod source;
+mod suggest;
 mod usage;
+mod words;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -43,6 +51,11 @@ struct Arguments {
 enum Command {
     /// Show on loopback what works, what does not, and at which lock: three nodes, one wrong arrow.
     Demo(demo::DemoArguments),
+    /// Carry out experiments on the peer-binding of DTLS: what was expected beside what was observed.
+    Prove(prove::ProveArguments),
+    /// Run scenarios in a simulated world: one closely, or many, and make failing ones small.
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Make an authority and the certificates of nodes.
     #[command(subcommand)]
     Pki(pki::PkiCommand),
@@ -67,6 +80,8 @@ fn main() -> ExitCode {
     let output = output::Output::new(arguments.json);
     let outcome = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments, &output),
+        Command::Prove(arguments) => prove::prove(&arguments, &output),
+        Command::Sim(command) => sim::sim(&command, &output),
         Command::Pki(command) => pki::pki(&command, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),

@@ -225,6 +225,11 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(
     written.map_err(|error| about(path, "cannot be written", error))
 }
 
+/// Writes a file that holds no secrets, in place of an earlier one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes).map_err(|error| about(path, "cannot be written", error))
+}
+
 pub(crate) fn about(path: &Path, problem: &str, error: std::io::Error) -> Failure {
     Failure::Request(anyhow!("{}: {problem} ({error})", path.display()))
 }

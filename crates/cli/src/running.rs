@@ -98,7 +98,8 @@ pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> R
         Event::StrangerFailed { address, reason } => {
             Report::Refused { address: address.to_string(), reason: reason.to_string() }
         }
-        Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } | Event::Frame(_) => return Ok(()),
+        Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => return Ok(()),
+        Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return Ok(()),
     };
     output.result(&report, || report.to_text())?;
     Ok(())

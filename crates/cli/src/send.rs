@@ -190,7 +190,9 @@ impl Sender<'_> {
             | Event::DialFailed { .. }
             | Event::StrangerFailed { .. }
             | Event::Pong { .. }
-            | Event::Frame(_) => Ok(()),
+            | Event::RouteChanged(_)
+            | Event::Frame(_)
+            | Event::Session(_) => Ok(()),
         }
     }
 

@@ -7,5 +7,5 @@ mod reading;
 mod valid;
 
 pub use error::ConfigError;
-pub use file::{ConfigFile, NeighbourFile, NodeFile, RouteFile};
+pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
 pub use valid::DaemonConfig;

@@ -1,7 +1,7 @@
 //! A running node and the handle to it: start, commands, events, shutdown by a deadline.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use peerbound_wire::{FlowId, NodeId, PacketId};
 use crate::clock;
 use crate::config::DaemonConfig;
 use crate::data_thread::DataThread;
+use crate::observe::Observer;
 use crate::socket::{BatchSocket, SocketCounters};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
@@ -41,10 +42,33 @@ pub(crate) enum Command {
         token: u64,
         outcome: Sender<Result<PacketId, SendError>>,
     },
+    Rekey {
+        neighbour: NodeId,
+        outcome: Sender<bool>,
+    },
+    Renegotiate {
+        neighbour: NodeId,
+        outcome: Sender<Result<(), String>>,
+    },
     Status {
         outcome: Sender<Status>,
     },
+    Settle {
+        outcome: Sender<()>,
+    },
     Stop,
+    Abort,
+}
+
+/// In what a node's start may differ from that of a deployed one, for experiments.
+#[derive(Debug, Default)]
+pub struct StartOptions {
+    /// A socket that is bound already, with what waits in it; `listen` is then left alone.
+    pub socket: Option<UdpSocket>,
+    /// Who is told of everything the data thread sees and does.
+    pub observer: Option<Observer>,
+    /// To whom the socket is connected: the kernel drops what others send.
+    pub connect: Option<SocketAddr>,
 }
 
 /// Names for ids, as the configuration gives them.
@@ -84,6 +108,14 @@ pub enum StartError {
         source: std::io::Error,
         /// What to do about it.
         fix: &'static str,
+    },
+    /// The socket could not be connected.
+    #[error("the socket cannot be connected to {peer}: {source}")]
+    Connect {
+        /// To whom.
+        peer: SocketAddr,
+        /// What the kernel says.
+        source: std::io::Error,
     },
     /// The poller or the thread could not be made.
     #[error("the data thread cannot be started: {0}")]
@@ -130,11 +162,25 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start(config: DaemonConfig) -> Result<Self, StartError> {
+        Self::start_with(config, StartOptions::default())
+    }
+
+    /// Starts as [`Self::start`] does, with options. Socket and data thread belong to the network
+    /// namespace of the thread that calls.
+    ///
+    /// # Errors
+    /// Says what the machine refused.
+    pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
         let DaemonConfig { node, listen, names } = config;
+        let StartOptions { socket, observer, connect } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
-        let socket = BatchSocket::bind(listen).map_err(bind_error)?;
+        let socket =
+            socket.map_or_else(|| BatchSocket::bind(listen), BatchSocket::over).map_err(bind_error)?;
         let address = socket.local_address().map_err(bind_error)?;
+        if let Some(peer) = connect {
+            socket.connect(peer).map_err(|source| StartError::Connect { peer, source })?;
+        }
         let seed = clock::seed().map_err(StartError::Chance)?;
         let boot_epoch = clock::boot_epoch().map_err(StartError::Chance)?;
         let node = Node::new(node, seed, boot_epoch, clock::now());
@@ -143,7 +189,7 @@ impl Daemon {
         let (events_out, events) = bounded(EVENTS_MAX);
         let (finished_out, finished) = bounded(1);
         let (data, waker) =
-            DataThread::new(node, socket, commands_in, events_out).map_err(StartError::Thread)?;
+            DataThread::new(node, socket, commands_in, events_out, observer).map_err(StartError::Thread)?;
         let thread = std::thread::Builder::new()
             .name(format!("data-{}", id.short()))
             .spawn(move || {
@@ -212,6 +258,38 @@ impl Daemon {
         Ok(self.wait(&answer)??)
     }
 
+    /// Lets the node start to replace its session with a neighbour, as the session's age would. Says
+    /// whether there is one, and none already on its way to replace it.
+    ///
+    /// # Errors
+    /// When the data thread is gone.
+    pub fn rekey(&self, neighbour: NodeId) -> Result<bool, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Rekey { neighbour, outcome })?;
+        self.wait(&answer)
+    }
+
+    /// Lets the node ask for a renegotiation of its session with a neighbour, which only an experiment
+    /// wants; says why it does not.
+    ///
+    /// # Errors
+    /// When the data thread is gone.
+    pub fn renegotiate(&self, neighbour: NodeId) -> Result<Result<(), String>, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Renegotiate { neighbour, outcome })?;
+        self.wait(&answer)
+    }
+
+    /// Waits until all that was asked before has left, as far as the kernel took it, and was told of.
+    ///
+    /// # Errors
+    /// When the data thread is gone.
+    pub fn settle(&self) -> Result<(), CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Settle { outcome })?;
+        self.wait(&answer)
+    }
+
     /// Returns the node as it stands.
     ///
     /// # Errors
@@ -227,15 +305,24 @@ impl Daemon {
     /// # Errors
     /// [`ShutdownError`] when it has not stopped by the deadline.
     pub fn shutdown(mut self, deadline: Duration) -> Result<Report, ShutdownError> {
-        self.stop(deadline)
+        self.stop(Command::Stop, deadline)
     }
 
-    fn stop(&mut self, deadline: Duration) -> Result<Report, ShutdownError> {
+    /// Ends the data thread at once, as a crash would: no neighbour is told, and what waits to be sent
+    /// is lost.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] when it has not ended by the deadline.
+    pub fn abort(mut self, deadline: Duration) -> Result<Report, ShutdownError> {
+        self.stop(Command::Abort, deadline)
+    }
+
+    fn stop(&mut self, command: Command, deadline: Duration) -> Result<Report, ShutdownError> {
         // Taken whatever comes of it: a thread that missed its deadline is not waited for once more.
         let thread = self.thread.take();
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
-        let _ = self.commands.send_timeout(Command::Stop, deadline);
+        let _ = self.commands.send_timeout(command, deadline);
         let _ = self.waker.wake();
         let left = deadline.saturating_sub(clock::now().saturating_duration_since(started));
         let report = self.finished.recv_timeout(left).map_err(|_| ShutdownError(deadline))?;
@@ -262,7 +349,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if self.thread.is_some()
-            && let Err(error) = self.stop(ANSWER_DEADLINE)
+            && let Err(error) = self.stop(Command::Stop, ANSWER_DEADLINE)
         {
             tracing::warn!(%error, "A node was left running");
         }

@@ -12,6 +12,7 @@ use tracing::error;
 
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
+use crate::observe::Observer;
 use crate::socket::BatchSocket;
 
 const SOCKET: Token = Token(0);
@@ -40,11 +41,16 @@ pub(crate) struct DataThread {
     /// Whether the poller reports room in the kernel's buffer.
     watches_for_room: bool,
     events_dropped: u64,
+    /// In an experiment: who is told of everything.
+    observer: Option<Observer>,
 }
 
 enum Turn {
     Go,
+    /// Somebody waits for what was asked so far to have left.
+    Settle(Sender<()>),
     Stop,
+    Abort,
 }
 
 impl DataThread {
@@ -53,6 +59,7 @@ impl DataThread {
         mut socket: BatchSocket,
         commands: Receiver<Command>,
         events: Sender<Event>,
+        observer: Option<Observer>,
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
@@ -66,6 +73,7 @@ impl DataThread {
             blocked: None,
             watches_for_room: false,
             events_dropped: 0,
+            observer,
         };
         Ok((thread, waker))
     }
@@ -77,8 +85,14 @@ impl DataThread {
         loop {
             is_readable = is_readable && self.receive();
             self.run_timers();
-            if matches!(self.carry_out_commands(), Turn::Stop) {
-                return self.stop();
+            match self.carry_out_commands() {
+                Turn::Go => {}
+                Turn::Settle(outcome) => {
+                    self.flush();
+                    let _ = outcome.try_send(());
+                }
+                Turn::Stop => return self.stop(),
+                Turn::Abort => return Report { status: self.status() },
             }
             self.flush();
             let wait = if is_readable || !self.commands.is_empty() {
@@ -99,9 +113,16 @@ impl DataThread {
     /// Receives some batches; returns whether more may wait.
     fn receive(&mut self) -> bool {
         for _ in 0..RECEIVE_BATCHES_PER_TURN {
-            let node = &mut self.node;
-            let received = self.socket.receive(|from, datagram| {
-                node.handle_datagram(from, datagram, clock::now());
+            let Self { node, socket, observer, events, events_dropped, .. } = self;
+            let received = socket.receive(|from, datagram| match observer {
+                None => {
+                    node.handle_datagram(from, datagram, clock::now());
+                }
+                Some(observer) => {
+                    for event in observer.handle_datagram(node, from, datagram) {
+                        tell(events, event, events_dropped);
+                    }
+                }
             });
             // What came in goes out before more is taken in.
             self.flush();
@@ -111,6 +132,9 @@ impl DataThread {
                 Err(error) => {
                     // As ECONNREFUSED, left behind by an earlier datagram to someone else.
                     tracing::debug!(%error, "The kernel reported an error on the socket");
+                    if let Some(observer) = &self.observer {
+                        observer.on_error(error.kind());
+                    }
                 }
             }
         }
@@ -139,10 +163,18 @@ impl DataThread {
                 Ok(Command::Ping { destination, flow, token, outcome }) => {
                     let _ = outcome.try_send(self.node.ping(destination, flow, token, now));
                 }
+                Ok(Command::Rekey { neighbour, outcome }) => {
+                    let _ = outcome.try_send(self.node.rekey(neighbour, now));
+                }
+                Ok(Command::Renegotiate { neighbour, outcome }) => {
+                    let _ = outcome.try_send(self.node.renegotiate(neighbour, now));
+                }
                 Ok(Command::Status { outcome }) => {
                     let _ = outcome.try_send(self.status());
                 }
+                Ok(Command::Settle { outcome }) => return Turn::Settle(outcome),
                 Ok(Command::Stop) => return Turn::Stop,
+                Ok(Command::Abort) => return Turn::Abort,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => return Turn::Stop,
                 Err(crossbeam_channel::TryRecvError::Empty) => break,
             }
@@ -152,21 +184,28 @@ impl DataThread {
 
     /// Sends what waits and tells what happened.
     fn flush(&mut self) {
+        if self.observer.is_some() {
+            // Keys are told of before anything leaves that they sealed.
+            self.tell_events();
+        }
         self.send_waiting();
+        self.tell_events();
+        if let Some(observer) = &self.observer {
+            observer.flush();
+        }
+    }
+
+    fn tell_events(&mut self) {
         while let Some(event) = self.node.poll_event() {
-            match self.events.try_send(event) {
-                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-                Err(TrySendError::Full(_)) => {
-                    // The event may hold somebody's payload: it is counted and not logged.
-                    self.events_dropped += 1;
-                }
+            if let Some(observer) = &self.observer {
+                observer.on_event(&event);
             }
+            tell(&self.events, event, &mut self.events_dropped);
         }
     }
 
     fn send_waiting(&mut self) {
-        while let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.node.poll_transmit()?, 0)))
-        {
+        while let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.next_batch()?, 0))) {
             match self.socket.send(&batch, sent) {
                 Ok(()) => self.node.recycle(batch.bytes),
                 Err(blocked) => {
@@ -177,6 +216,14 @@ impl DataThread {
             }
         }
         self.watch_for_room();
+    }
+
+    fn next_batch(&mut self) -> Option<Transmit> {
+        let batch = self.node.poll_transmit()?;
+        if let Some(observer) = &self.observer {
+            observer.on_send(&batch);
+        }
+        Some(batch)
     }
 
     /// Asks the poller to report room in the kernel's buffer while a batch waits for it, and only then:
@@ -226,5 +273,13 @@ impl DataThread {
             self.flush();
         }
         Report { status: self.status() }
+    }
+}
+
+fn tell(events: &Sender<Event>, event: Event, dropped: &mut u64) {
+    match events.try_send(event) {
+        Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+        // The event may hold somebody's payload: it is counted and not logged.
+        Err(TrySendError::Full(_)) => *dropped += 1,
     }
 }

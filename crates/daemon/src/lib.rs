@@ -7,11 +7,16 @@ mod clock;
 mod config;
 mod daemon;
 mod data_thread;
+mod observe;
 mod socket;
 
 pub use clock::{now, unix_seconds};
-pub use config::{ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, RouteFile};
-pub use daemon::{
-    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, Status,
+pub use config::{
+    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
 };
+pub use daemon::{
+    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, StartOptions,
+    Status,
+};
+pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use socket::{BatchSocket, SocketCounters};

@@ -41,7 +41,16 @@ impl BatchSocket {
     /// # Errors
     /// Those of bind(2): the port is in use, the address is not this host's.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind(address)?;
+        Self::over(std::net::UdpSocket::bind(address)?)
+    }
+
+    /// Takes over a socket that is bound.
+    ///
+    /// # Errors
+    /// When the kernel refuses an option.
+    pub fn over(socket: std::net::UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // Less than asked for is normal (net.core.rmem_max) and no reason to stop.
         let _ = ask_for_buffers(&state, &socket);
@@ -51,6 +60,15 @@ impl BatchSocket {
             buffers: vec![0; RECEIVE_BYTES * BATCH_SIZE],
             counters: SocketCounters::default(),
         })
+    }
+
+    /// Connects the socket, so that the kernel drops what comes from anyone but `peer`. What was queued
+    /// before stays, from whomever it is.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.socket.connect(peer)
     }
 
     /// Returns the address the socket is bound to.

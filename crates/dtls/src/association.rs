@@ -15,7 +15,7 @@ use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::down::DownReason;
 use crate::live::Live;
-use crate::opening::{Opening, Progress};
+use crate::opening::{Attempts, Opening, Progress};
 use crate::options::{Role, SessionOptions};
 use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
@@ -57,6 +57,8 @@ pub struct AssociationConfig {
     pub precedence: Precedence,
     /// How long an opening may take, all attempts together.
     pub handshake_deadline: Duration,
+    /// Whether an attempt that fails or takes long is followed by another.
+    pub attempts: Attempts,
     /// Records, sent and received, after which the client replaces the session.
     pub rekey_records: u64,
     /// Age at which the client replaces the session.
@@ -72,6 +74,7 @@ impl AssociationConfig {
             options,
             precedence,
             handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
+            attempts: Attempts::Fresh,
             rekey_records: REKEY_RECORDS_DEFAULT,
             rekey_age: REKEY_AGE_DEFAULT,
         }
@@ -208,6 +211,30 @@ impl Association {
             Slot::Live(live) => live.session.send(payload),
             Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
         }
+    }
+
+    /// Starts to replace the live session, as its age would: make before break. Says whether there is
+    /// a live session and none on its way to replace it.
+    pub fn rekey(&mut self, now: Instant) -> bool {
+        let Slot::Live(live) = &mut self.slot else {
+            return false;
+        };
+        let started = live.rekey(&self.config, now);
+        self.settle(now);
+        started
+    }
+
+    /// Asks for a renegotiation of the live session, which only an experiment wants.
+    ///
+    /// # Errors
+    /// Says that there is no live session, or why OpenSSL refuses to ask.
+    pub fn renegotiate(&mut self, now: Instant) -> Result<(), String> {
+        let Slot::Live(live) = &mut self.slot else {
+            return Err("there is no live session".to_owned());
+        };
+        let asked = live.session.renegotiate(now);
+        self.settle(now);
+        asked
     }
 
     /// Says close_notify and ends everything; the farewell waits in [`Self::poll_transmit`].

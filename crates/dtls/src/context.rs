@@ -62,8 +62,20 @@ pub struct Teaching {
     pub encrypt_then_mac: bool,
     /// Whether the extended master secret (RFC 7627) is offered; it is not required then.
     pub extended_master_secret: bool,
-    /// Whether a client may renegotiate.
-    pub renegotiation: bool,
+    /// What becomes of a wish to renegotiate.
+    pub renegotiation: Renegotiation,
+}
+
+/// What becomes of a wish to renegotiate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Renegotiation {
+    /// It is neither asked for nor granted, as on a node.
+    #[default]
+    Off,
+    /// As OpenSSL 3 has it: one may ask, and a server does not grant it to a client.
+    Default,
+    /// A server grants it to a client, as all did before OpenSSL 3.
+    Allowed,
 }
 
 impl Teaching {
@@ -75,7 +87,7 @@ impl Teaching {
             suites: suites.to_owned(),
             encrypt_then_mac: true,
             extended_master_secret: true,
-            renegotiation: false,
+            renegotiation: Renegotiation::Off,
         }
     }
 }
@@ -219,10 +231,10 @@ fn set_rules(builder: &mut SslContextBuilder, config: &ContextConfig) -> Result<
             SslVersion::DTLS1_2
         }
         Profile::Teaching(teaching) => {
-            options |= if teaching.renegotiation {
-                SslOptions::from_bits_retain(ALLOW_CLIENT_RENEGOTIATION)
-            } else {
-                SslOptions::NO_RENEGOTIATION
+            options |= match teaching.renegotiation {
+                Renegotiation::Off => SslOptions::NO_RENEGOTIATION,
+                Renegotiation::Default => SslOptions::empty(),
+                Renegotiation::Allowed => SslOptions::from_bits_retain(ALLOW_CLIENT_RENEGOTIATION),
             };
             if !teaching.extended_master_secret {
                 options |= SslOptions::from_bits_retain(NO_EXTENDED_MASTER_SECRET);

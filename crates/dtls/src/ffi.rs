@@ -15,15 +15,12 @@ use openssl::ssl::{Ssl, SslContextRef, SslRef, SslSessionRef};
 use openssl::x509::X509VerifyResult;
 use openssl_sys as sys;
 
+use crate::options::FIRST_TIMEOUT_DEFAULT;
 use crate::transport::Transport;
 
 /// The longest plaintext of one record (RFC 6347, 4.1: 2^14 bytes). A shorter buffer would make
 /// OpenSSL hand out one record in pieces.
 pub(crate) const PLAINTEXT_BYTES_MAX: usize = 16_384;
-
-/// The first retransmission timeout. OpenSSL's own default of 1 s is made for wide-area paths
-/// (RFC 6347, 4.2.4.1); neighbours are near, and a spurious copy costs one datagram.
-const FIRST_TIMEOUT_MICROS: c_uint = 250_000;
 
 /// RFC 6347, 4.2.4.1: the timer doubles "up to no less than the RFC 6298 maximum of 60 seconds".
 const LAST_TIMEOUT_MICROS: c_uint = 60_000_000;
@@ -99,7 +96,11 @@ unsafe impl Send for Engine {}
 
 impl Engine {
     /// Makes an `SSL` in no role yet, over an empty transport.
-    pub(crate) fn new(context: &SslContextRef, mtu: u16) -> Result<Self, ErrorStack> {
+    pub(crate) fn new(
+        context: &SslContextRef,
+        mtu: u16,
+        first_timeout: Duration,
+    ) -> Result<Self, ErrorStack> {
         let mut ssl = Ssl::new(context)?;
         ssl.set_mtu(u32::from(mtu))?;
         let method = datagram_method();
@@ -108,7 +109,7 @@ impl Engine {
         if bio.is_null() {
             return Err(ErrorStack::get());
         }
-        let transport = NonNull::from(Box::leak(Box::new(Transport::new(mtu))));
+        let transport = NonNull::from(Box::leak(Box::new(Transport::new(mtu, first_timeout))));
         // SAFETY: `bio` is ours alone; it takes the transport over, and `bio_destroy` frees it once.
         unsafe { sys::BIO_set_data(bio, transport.as_ptr().cast()) };
         // SAFETY: as above; an initialised BIO is what OpenSSL requires before use.
@@ -312,11 +313,17 @@ pub fn openssl_version() -> &'static str {
     openssl::version::version()
 }
 
-unsafe extern "C" fn next_timeout(_ssl: *mut sys::SSL, previous_micros: c_uint) -> c_uint {
-    match previous_micros {
-        0 => FIRST_TIMEOUT_MICROS,
-        micros => micros.saturating_mul(2).min(LAST_TIMEOUT_MICROS),
+unsafe extern "C" fn next_timeout(ssl: *mut sys::SSL, previous_micros: c_uint) -> c_uint {
+    if previous_micros > 0 {
+        return previous_micros.saturating_mul(2).min(LAST_TIMEOUT_MICROS);
     }
+    // SAFETY: OpenSSL calls this for a valid `SSL`, from inside a call that holds its engine.
+    let bio = unsafe { sys::SSL_get_rbio(ssl) };
+    // SAFETY: every engine reads from a BIO of ours; the transport is not borrowed by anyone else here.
+    let transport = unsafe { transport_of(bio) };
+    let first = transport.map_or(FIRST_TIMEOUT_DEFAULT, |transport| transport.first_timeout());
+    c_uint::try_from(first.as_micros())
+        .map_or(LAST_TIMEOUT_MICROS, |micros| micros.clamp(1, LAST_TIMEOUT_MICROS))
 }
 
 struct MethodTable(*mut sys::BIO_METHOD);

@@ -4,10 +4,12 @@ use std::fmt;
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
-use openssl::hash::{MessageDigest, hash};
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::sha::sha256;
 use openssl::x509::{X509, X509NameRef, X509Ref};
+
+use crate::spki::subject_public_key_info;
 
 /// Characters of a common name that are shown: as many as it may have (RFC 5280, appendix A.1). OpenSSL
 /// reads longer ones, too.
@@ -23,11 +25,12 @@ impl KeyHash {
     /// # Errors
     /// When OpenSSL cannot encode the key.
     pub fn of(certificate: &X509Ref) -> Result<Self, ErrorStack> {
-        let info = certificate.public_key()?.public_key_to_der()?;
-        let digest = hash(MessageDigest::sha256(), &info)?;
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&digest);
-        Ok(Self(bytes))
+        let der = certificate.to_der()?;
+        let digest = match subject_public_key_info(&der) {
+            Some(info) => sha256(info),
+            None => sha256(&certificate.public_key()?.public_key_to_der()?),
+        };
+        Ok(Self(digest))
     }
 }
 
@@ -156,6 +159,12 @@ impl Identity {
         // A signature that does not verify leaves its reason in this thread's error queue.
         drop(ErrorStack::get());
         verified
+    }
+
+    /// Returns whether there are certificates between ours and the root.
+    #[must_use]
+    pub fn has_chain(&self) -> bool {
+        !self.chain.is_empty()
     }
 
     /// Returns the hash of the public key.

@@ -10,7 +10,7 @@ use openssl::pkey::PKey;
 use openssl::sign::Signer;
 
 use crate::gate::VERSION_DTLS_1_0;
-use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, RecordHeader};
+use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber};
 use crate::suite::{Mac, Prf, Protection, Suite};
 
 /// Everything from which the record keys of a session follow. Whoever holds it can read the
@@ -128,11 +128,7 @@ impl DirectionKeys {
             }
             Protection::Cbc { mac, .. } => self.open_cbc(record, mac),
         };
-        // A failed tag leaves an error in this thread's queue; a session must not find it there.
-        opened.or_else(|| {
-            drop(ErrorStack::get());
-            None
-        })
+        opened.or_else(forget_errors)
     }
 
     /// Seals `plaintext` as the record with this type and number in epoch 1.
@@ -147,32 +143,64 @@ impl DirectionKeys {
         explicit_nonce: [u8; 8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        let (nonce_bytes, tag_bytes) = self.suite.explicit_nonce_and_tag().ok_or(SealError::NotAead)?;
-        let length = u16::try_from(nonce_bytes + plaintext.len() + tag_bytes)
-            .map_err(|_| SealError::TooLong { len: plaintext.len() })?;
+        let too_long = SealError::TooLong { len: plaintext.len() };
+        let added = self.added_bytes().ok_or(SealError::NotAead)?;
+        let Ok(length) = u16::try_from(added + plaintext.len()) else { return Err(too_long) };
         let header = RecordHeader { content_type, version: self.version, epoch: 1, sequence, length };
+        let authenticated = additional_data(&header, plaintext.len());
+        let body = self.seal_body(header.number(), explicit_nonce, &authenticated, plaintext)?;
+        Ok([&header.encode()[..], &body].concat())
+    }
+
+    /// Seals `plaintext` under additional data of the caller's own making, for record formats that
+    /// OpenSSL does not write. Returns the body: explicit nonce if there is one, ciphertext, tag.
+    ///
+    /// The caller sees to it that no number, and no explicit nonce, is used twice.
+    ///
+    /// # Errors
+    /// When the suite is no AEAD suite.
+    pub fn seal_body(
+        &self,
+        number: RecordNumber,
+        explicit_nonce: [u8; 8],
+        additional_data: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let (nonce_bytes, tag_bytes) = self.suite.explicit_nonce_and_tag().ok_or(SealError::NotAead)?;
         let explicit = &explicit_nonce[..nonce_bytes];
-        let nonce = self.nonce(&header, explicit);
         let mut context = CipherCtx::new()?;
+        let nonce = self.nonce(number, explicit);
         context.encrypt_init(Some(self.suite.cipher()), Some(&self.key), Some(&nonce))?;
-        context.cipher_update(&additional_data(&header, plaintext.len()), None)?;
-        let mut record = header.encode().to_vec();
-        record.extend_from_slice(explicit);
-        context.cipher_update_vec(plaintext, &mut record)?;
-        context.cipher_final_vec(&mut record)?;
-        let tag_at = record.len();
-        record.resize(tag_at + tag_bytes, 0);
-        context.tag(&mut record[tag_at..])?;
-        Ok(record)
+        context.cipher_update(additional_data, None)?;
+        let mut body = explicit.to_vec();
+        context.cipher_update_vec(plaintext, &mut body)?;
+        context.cipher_final_vec(&mut body)?;
+        let tag_at = body.len();
+        body.resize(tag_at + tag_bytes, 0);
+        context.tag(&mut body[tag_at..])?;
+        Ok(body)
+    }
+
+    /// Opens a body that [`Self::seal_body`] would have made with the same number and additional data:
+    /// its plaintext, or `None` when these keys did not seal it so.
+    #[must_use]
+    pub fn open_body(&self, number: RecordNumber, additional_data: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+        self.try_open_body(number, additional_data, body).or_else(forget_errors)
+    }
+
+    /// Returns the bytes that sealing adds to a plaintext, the header left out: 24 for GCM, 16 for
+    /// ChaCha20-Poly1305; `None` when the suite is no AEAD suite.
+    #[must_use]
+    pub fn added_bytes(&self) -> Option<usize> {
+        self.suite.explicit_nonce_and_tag().map(|(nonce, tag)| nonce + tag)
     }
 
     /// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
-    fn nonce(&self, header: &RecordHeader, explicit: &[u8]) -> [u8; 12] {
+    fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> [u8; 12] {
         let mut nonce = [0; 12];
         nonce[..self.iv.len()].copy_from_slice(&self.iv);
         if explicit.is_empty() {
-            let number = header.epoch_and_sequence().to_be_bytes();
-            nonce[4..].iter_mut().zip(number).for_each(|(byte, digit)| *byte ^= digit);
+            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
         } else {
             nonce[4..].copy_from_slice(explicit);
         }
@@ -180,13 +208,19 @@ impl DirectionKeys {
     }
 
     fn open_aead(&self, record: &Record<'_>) -> Option<Vec<u8>> {
+        let plaintext_bytes = record.body().len().checked_sub(self.added_bytes()?)?;
+        let authenticated = additional_data(&record.header, plaintext_bytes);
+        self.try_open_body(record.header.number(), &authenticated, record.body())
+    }
+
+    fn try_open_body(&self, number: RecordNumber, additional_data: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let (nonce_bytes, tag_bytes) = self.suite.explicit_nonce_and_tag()?;
-        let (explicit, rest) = record.body().split_at_checked(nonce_bytes)?;
+        let (explicit, rest) = body.split_at_checked(nonce_bytes)?;
         let (ciphertext, tag) = rest.split_at_checked(rest.len().checked_sub(tag_bytes)?)?;
-        let nonce = self.nonce(&record.header, explicit);
         let mut context = CipherCtx::new().ok()?;
+        let nonce = self.nonce(number, explicit);
         context.decrypt_init(Some(self.suite.cipher()), Some(&self.key), Some(&nonce)).ok()?;
-        context.cipher_update(&additional_data(&record.header, ciphertext.len()), None).ok()?;
+        context.cipher_update(additional_data, None).ok()?;
         let mut plaintext = Vec::with_capacity(ciphertext.len());
         context.cipher_update_vec(ciphertext, &mut plaintext).ok()?;
         context.set_tag(tag).ok()?;
@@ -240,6 +274,12 @@ impl DirectionKeys {
     }
 }
 
+/// A failed tag leaves an error in this thread's queue; a session must not find it there.
+fn forget_errors<T>() -> Option<T> {
+    drop(ErrorStack::get());
+    None
+}
+
 /// Why a record could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -260,7 +300,7 @@ pub enum SealError {
 /// RFC 6347, 4.1.2.1 and RFC 5246, 6.2.3.3: epoch and number, type, version, length of plaintext.
 fn additional_data(header: &RecordHeader, plaintext_bytes: usize) -> [u8; RECORD_HEADER_BYTES] {
     let mut bytes = [0; RECORD_HEADER_BYTES];
-    bytes[..8].copy_from_slice(&header.epoch_and_sequence().to_be_bytes());
+    bytes[..8].copy_from_slice(&header.number().to_be_bytes());
     bytes[8] = header.content_type.number();
     bytes[9..11].copy_from_slice(&header.version.to_be_bytes());
     let length = u16::try_from(plaintext_bytes).unwrap_or(u16::MAX);

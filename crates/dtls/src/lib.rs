@@ -28,6 +28,8 @@ mod plaintexts;
 mod record;
 mod replay;
 mod session;
+mod signature;
+mod spki;
 mod suite;
 mod terms;
 mod transport;
@@ -38,22 +40,25 @@ pub use association::{
     REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
 };
 pub use authority::{Authority, Validity};
-pub use context::{Context, ContextConfig, KeylogSink, Profile, Resumption, Teaching};
+pub use context::{Context, ContextConfig, KeylogSink, Profile, Renegotiation, Resumption, Teaching};
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
 pub use down::DownReason;
 pub use ffi::openssl_version;
-pub use gate::GateMode;
+pub use gate::{GateMode, ReplayMirror};
 pub use hello::is_client_hello;
 pub use identity::{
     Identity, IdentityError, KeyHash, check_validity, common_name, issuer_name, read_certificates,
 };
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
-pub use options::{MTU_DEFAULT, ResumableSession, Role, SessionOptions};
+pub use opening::Attempts;
+pub use options::{FIRST_TIMEOUT_DEFAULT, MTU_DEFAULT, ResumableSession, Role, SessionOptions};
 pub use oracle::{KeyOracle, Sealed};
 pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};
 pub use plaintexts::Plaintexts;
-pub use record::{ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, Records};
+pub use record::{
+    ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, Records,
+};
 pub use replay::{REPLAY_WINDOW_RECORDS, ReplayWindow};
 pub use session::Session;
 pub use suite::Suite;

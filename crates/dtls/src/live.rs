@@ -72,12 +72,21 @@ impl Live {
         if let Some(candidate) = &mut self.candidate {
             candidate.handle_timeout(config, now, retired);
         } else if self.wants_rekey(config, now) {
-            self.rekey_not_before = now + REKEY_RETRY;
-            match Opening::dial(config, now) {
-                Ok(opening) => self.candidate = Some(opening),
-                Err(error) => tracing::warn!(%error, "No session can be made to replace the live one"),
-            }
+            self.rekey(config, now);
         }
+    }
+
+    /// Dials a candidate, unless there is one; says whether there was none and there is one.
+    pub(crate) fn rekey(&mut self, config: &AssociationConfig, now: Instant) -> bool {
+        if self.candidate.is_some() {
+            return false;
+        }
+        self.rekey_not_before = now + REKEY_RETRY;
+        match Opening::dial(config, now) {
+            Ok(opening) => self.candidate = Some(opening),
+            Err(error) => tracing::warn!(%error, "No session can be made to replace the live one"),
+        }
+        self.candidate.is_some()
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<&[u8]> {

@@ -32,10 +32,22 @@ const ATTEMPT_SPACING: Duration = Duration::from_millis(100);
 /// Where the doubling stops.
 const ATTEMPT_SPACING_MAX: Duration = Duration::from_secs(2);
 
+/// Whether a client's attempt that fails or takes long is followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attempts {
+    /// It is, until the deadline of the opening: as on every node.
+    #[default]
+    Fresh,
+    /// One handshake runs to its own end, as OpenSSL has it: 12 retransmissions, or 483 s from a first
+    /// timeout of 1 s. For experiments.
+    One,
+}
+
 /// A handshake in progress, over one or more sessions.
 #[derive(Debug)]
 pub(crate) struct Opening {
     role: Role,
+    attempts: Attempts,
     session: Option<Session>,
     /// When everything is given up.
     until: Instant,
@@ -74,6 +86,7 @@ impl Opening {
     fn new(role: Role, session: Session, config: &AssociationConfig, now: Instant) -> Self {
         Self {
             role,
+            attempts: config.attempts,
             session: Some(session),
             until: now + config.handshake_deadline,
             attempt_started: now,
@@ -126,7 +139,7 @@ impl Opening {
         if let (true, Some(session)) = (session_due, &mut self.session) {
             session.handle_timeout(now);
         }
-        if self.role == Role::Client && self.next_attempt() <= now && now < self.until {
+        if self.next_attempt().is_some_and(|at| at <= now) && now < self.until {
             self.attempt_again(config, now, retired);
         }
     }
@@ -169,8 +182,7 @@ impl Opening {
     /// Returns the next moment at which [`Self::handle_timeout`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Instant {
         let session = self.session.as_ref().and_then(Session::poll_timeout);
-        let attempt = (self.role == Role::Client).then(|| self.next_attempt());
-        session.into_iter().chain(attempt).fold(self.until, Instant::min)
+        session.into_iter().chain(self.next_attempt()).fold(self.until, Instant::min)
     }
 
     /// Adds what the attempt in progress discarded; earlier attempts were added when they ended.
@@ -200,13 +212,18 @@ impl Opening {
 
     fn waiting_or_failed(&self, now: Instant) -> Progress {
         // A server waits for the client to come again, and keeps nothing meanwhile.
-        let gone = self.session.is_none() && self.role == Role::Server;
+        let is_last = self.role == Role::Server || self.attempts == Attempts::One;
+        let gone = self.session.is_none() && is_last;
         if gone || now >= self.until { Progress::Failed } else { Progress::Waiting }
     }
 
-    fn next_attempt(&self) -> Instant {
+    /// Returns when a fresh attempt begins, if one ever does: it is the client who begins.
+    fn next_attempt(&self) -> Option<Instant> {
         let wait = if self.session.is_some() { self.lasts } else { self.spacing };
-        self.attempt_started + wait
+        match (self.role, self.attempts) {
+            (Role::Client, Attempts::Fresh) => Some(self.attempt_started + wait),
+            (Role::Client, Attempts::One) | (Role::Server, _) => None,
+        }
     }
 
     fn attempt_again(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {

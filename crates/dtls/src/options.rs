@@ -1,14 +1,19 @@
 //! What a session is started with: its role, its options, and perhaps an earlier session to resume.
 
 use std::fmt;
+use std::time::Duration;
 
 use openssl::ssl::SslSession;
 
 use crate::admission::Admission;
-use crate::gate::GateMode;
+use crate::gate::{GateMode, ReplayMirror};
 
 /// The datagram size that fits an Ethernet path with room for tunnels, in bytes of UDP payload.
 pub const MTU_DEFAULT: u16 = 1400;
+
+/// The first retransmission timeout of a node. OpenSSL's own default of 1 s is made for wide-area paths
+/// (RFC 6347, 4.2.4.1); neighbours are near, and a spurious copy costs one datagram.
+pub const FIRST_TIMEOUT_DEFAULT: Duration = Duration::from_millis(250);
 
 /// Which side of the handshake we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +33,21 @@ pub struct SessionOptions {
     pub admission: Admission,
     /// Whether the gate stands before OpenSSL.
     pub gate: GateMode,
+    /// Whether replays are known before OpenSSL sees them.
+    pub replay_mirror: ReplayMirror,
+    /// How long a flight waits for its answer before it is sent again; doubles up to a minute.
+    pub first_timeout: Duration,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { mtu: MTU_DEFAULT, admission: Admission::AnyTrusted, gate: GateMode::On }
+        Self {
+            mtu: MTU_DEFAULT,
+            admission: Admission::AnyTrusted,
+            gate: GateMode::On,
+            replay_mirror: ReplayMirror::On,
+            first_timeout: FIRST_TIMEOUT_DEFAULT,
+        }
     }
 }
 

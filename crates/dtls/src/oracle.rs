@@ -43,6 +43,14 @@ impl<L> KeyOracle<L> {
         self.sessions.len()
     }
 
+    /// Says whether the session that was learnt as number `position`, counted from 0, sealed `record` in
+    /// this direction: one decryption, where [`Self::identify`] may need two for every session.
+    #[must_use]
+    pub fn confirms(&self, position: usize, direction: Direction, record: &Record<'_>) -> bool {
+        let session = self.sessions.get(position);
+        session.is_some_and(|(_, keys)| keys.of(direction).open(record).is_some())
+    }
+
     /// Says which session sealed `record`, and in which direction; `None` for a forged record, one in
     /// the clear, or one of an unknown session.
     #[must_use]

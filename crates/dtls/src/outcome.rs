@@ -15,6 +15,8 @@ pub enum Outcome {
     Discarded(Discard),
     /// It ended the session.
     Killed,
+    /// It ended the handshake, for it showed a certificate or terms that we refuse.
+    Refused,
     /// The session had ended before.
     NoSession,
 }

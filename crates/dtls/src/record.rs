@@ -8,6 +8,9 @@ pub const RECORD_HEADER_BYTES: usize = 13;
 /// The longest body of a protected record: 2^14 + 2048 bytes (RFC 5246, 6.2.3).
 pub const RECORD_BODY_BYTES_MAX: usize = 16_384 + 2048;
 
+/// The greatest sequence number: 48 bits (RFC 6347, 4.1).
+const SEQUENCE_MAX: u64 = (1 << 48) - 1;
+
 /// Bytes of a handshake message header: 1 type, 3 length, 2 message sequence, 3 fragment offset,
 /// 3 fragment length (RFC 6347, 4.2.2).
 pub(crate) const HANDSHAKE_HEADER_BYTES: usize = 12;
@@ -72,16 +75,32 @@ impl RecordHeader {
         let mut bytes = [0; RECORD_HEADER_BYTES];
         bytes[0] = self.content_type.number();
         bytes[1..3].copy_from_slice(&self.version.to_be_bytes());
-        // The sequence number is the low 48 bits of this field; the epoch is written over the rest.
-        bytes[3..11].copy_from_slice(&self.sequence.to_be_bytes());
-        bytes[3..5].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[3..11].copy_from_slice(&self.number().to_be_bytes());
         bytes[11..13].copy_from_slice(&self.length.to_be_bytes());
         bytes
     }
 
-    /// Returns epoch and sequence number as one number, as the record protection uses them.
-    pub(crate) fn epoch_and_sequence(&self) -> u64 {
-        (u64::from(self.epoch) << 48) | self.sequence
+    /// Returns epoch and sequence number together.
+    #[must_use]
+    pub fn number(&self) -> RecordNumber {
+        RecordNumber { epoch: self.epoch, sequence: self.sequence }
+    }
+}
+
+/// The number of a record within its session. Of two, the later is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordNumber {
+    /// How many times the keys were changed before this record.
+    pub epoch: u16,
+    /// The number of the record within its epoch, 48 bits.
+    pub sequence: u64,
+}
+
+impl RecordNumber {
+    /// Returns the eight bytes as they stand in a header, and as the record protection uses them.
+    #[must_use]
+    pub fn to_be_bytes(self) -> [u8; 8] {
+        ((u64::from(self.epoch) << 48) | (self.sequence & SEQUENCE_MAX)).to_be_bytes()
     }
 }
 

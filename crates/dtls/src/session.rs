@@ -131,7 +131,7 @@ impl Session {
         role: Role,
         cookie: Vec<u8>,
     ) -> Result<Self, ErrorStack> {
-        let mut engine = Engine::new(context.ssl(), options.mtu)?;
+        let mut engine = Engine::new(context.ssl(), options.mtu, options.first_timeout)?;
         engine.set_certificate_bytes_max(HANDSHAKE_MESSAGE_BYTES_MAX);
         let per_session_data =
             PerSession { admission: options.admission.clone(), cookie, refusal: Mutex::new(None) };
@@ -139,7 +139,7 @@ impl Session {
         Ok(Self {
             engine,
             role,
-            gate: Gate::new(options.gate, context.strictness()),
+            gate: Gate::new(options.gate, options.replay_mirror, context.strictness()),
             mtu: options.mtu,
             strictness: context.strictness(),
             hello_random: None,
@@ -167,8 +167,8 @@ impl Session {
                 Err(malformation) => self.discard(malformation.into()),
             };
             match (verdict, outcome) {
-                (Outcome::Killed, _) => {
-                    outcome = Some(Outcome::Killed);
+                (Outcome::Killed | Outcome::Refused, _) => {
+                    outcome = Some(verdict);
                     break;
                 }
                 (Outcome::NoSession, _) => break, // an earlier record of this datagram closed it
@@ -391,6 +391,7 @@ impl Session {
                 }
                 self.advance_handshake(now);
                 match self.state {
+                    State::Closed if self.has_refused() => Outcome::Refused,
                     State::Closed => Outcome::Killed,
                     State::Handshaking { .. } | State::Established(_) => Outcome::Accepted,
                 }
@@ -454,6 +455,11 @@ impl Session {
             return Outcome::Accepted;
         }
         self.discard(Discard::BadMac)
+    }
+
+    /// Returns whether it was the peer's certificate, or its terms, that closed the session just now.
+    fn has_refused(&self) -> bool {
+        matches!(self.events.back(), Some(SessionEvent::Closed(CloseReason::Refused(_))))
     }
 
     fn advance_handshake(&mut self, now: Instant) {

@@ -69,6 +69,11 @@ impl Suite {
         SUITES.into_iter().find(|suite| suite.name == name)
     }
 
+    /// Lists the suites by OpenSSL's names for them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SUITES.into_iter().map(|suite| suite.name)
+    }
+
     /// Returns whether the suite authenticates and encrypts in one step, as the node requires.
     #[must_use]
     pub fn is_aead(self) -> bool {

@@ -2,6 +2,7 @@
 //! Boundaries are kept; nothing here is a byte stream.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::record::RECORD_HEADER_BYTES;
 
@@ -12,6 +13,7 @@ const OUTBOUND_DATAGRAMS_MAX: usize = 256;
 /// The two ends of the wire under one session.
 pub(crate) struct Transport {
     mtu: u16,
+    first_timeout: Duration,
     inbound: Vec<u8>,
     inbound_waits: bool,
     outbound: Vec<u8>,
@@ -21,9 +23,10 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(mtu: u16) -> Self {
+    pub(crate) fn new(mtu: u16, first_timeout: Duration) -> Self {
         Self {
             mtu,
+            first_timeout,
             inbound: Vec::new(),
             inbound_waits: false,
             outbound: Vec::new(),
@@ -34,6 +37,11 @@ impl Transport {
 
     pub(crate) fn mtu(&self) -> u16 {
         self.mtu
+    }
+
+    /// Returns how long the session's first flight waits for its answer.
+    pub(crate) fn first_timeout(&self) -> Duration {
+        self.first_timeout
     }
 
     /// Lays one datagram ready to be read. An empty one is ignored: OpenSSL would take it for the

@@ -42,6 +42,9 @@ pub enum CastError {
     /// OpenSSL refused a key, a certificate or a context.
     #[error("OpenSSL refused to make the certificates of the experiment: {0}")]
     Openssl(#[from] ErrorStack),
+    /// The simulator's hooks are not in force.
+    #[error(transparent)]
+    Hook(#[from] peerbound_sim::HookError),
     /// A certificate could not be issued.
     #[error("a certificate of the experiment could not be issued: {0}")]
     Identity(#[from] IdentityError),

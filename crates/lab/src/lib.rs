@@ -3,23 +3,35 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+mod backend;
 mod cast;
 mod demo;
+pub mod experiment;
 mod ip_packet;
+pub mod judge;
 mod ladder;
+mod library;
 mod pcapng;
+pub mod prove;
 mod relay_run;
 mod report;
 mod rig;
+pub mod run;
 mod rungs;
+pub mod scenario;
+pub mod shrink;
+pub mod sweep;
 mod tape;
 pub mod trace;
+mod workers;
 
 pub use cast::{Cast, CastError};
 pub use demo::{Demo, run_demo};
 pub use ip_packet::IpPacketError;
 pub use ladder::LabError;
+pub use library::{LibraryEntry, UnknownScenario, library};
 pub use pcapng::{Capture, CaptureError, CapturedPacket, InterfaceIndex};
 pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
 pub use rig::RigError;
 pub use tape::{Tape, Taped};
+pub use workers::{run_all, workers_of_this_machine};

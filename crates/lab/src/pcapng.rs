@@ -50,6 +50,7 @@ const OPTION_PACKET_ID: u16 = 5;
 /// A capture in memory, to be written as one section.
 #[derive(Default)]
 pub struct Capture {
+    comment: Option<String>,
     interfaces: Vec<String>,
     secrets: BTreeSet<String>,
     /// Finished blocks: what cannot be written is refused when it is added.
@@ -106,6 +107,11 @@ impl Capture {
         Self::default()
     }
 
+    /// Says what the capture as a whole is of: the first thing that a viewer shows of a file.
+    pub fn set_comment(&mut self, comment: &str) {
+        self.comment = Some(cut(comment, COMMENT_BYTES_MAX).to_owned());
+    }
+
     /// Adds an interface: one for each node, so that a viewer can tell their taps apart.
     ///
     /// # Panics
@@ -160,7 +166,7 @@ impl Capture {
     /// # Errors
     /// Those of `out`, which wants to be buffered: every block is one write.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&section_header().finish())?;
+        out.write_all(&section_header(self.comment.as_deref()).finish())?;
         for name in &self.interfaces {
             out.write_all(&interface_description(name).finish())?;
         }
@@ -181,11 +187,14 @@ impl fmt::Debug for Capture {
     }
 }
 
-fn section_header() -> Block {
+fn section_header(comment: Option<&str>) -> Block {
     let mut block = Block::new(SECTION_HEADER);
     block.put(&BYTE_ORDER_MAGIC.to_le_bytes());
     block.put(&[1, 0, 0, 0]); // version 1.0
     block.put(&SECTION_LENGTH_UNKNOWN.to_le_bytes());
+    if let Some(comment) = comment {
+        block.put_option(OPTION_COMMENT, comment.as_bytes());
+    }
     block.put_option(OPTION_USER_APPLICATION, b"peerbound");
     block.end_options();
     block

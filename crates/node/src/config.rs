@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::{
-    Context, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT, REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
+    Attempts, Context, FIRST_TIMEOUT_DEFAULT, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT,
+    REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, ReplayMirror,
 };
 use peerbound_wire::NodeId;
+
+use crate::router::RouterConfig;
 
 /// Everything a [`crate::Node`] is made from, but time and chance.
 #[derive(Debug, Clone)]
@@ -22,16 +25,30 @@ pub struct NodeConfig {
     pub routes: Vec<StaticRoute>,
     /// How long an opening may take, all attempts together.
     pub handshake_deadline: Duration,
+    /// Whether an attempt to open a session is followed by another.
+    pub attempts: Attempts,
+    /// How long a handshake's flight waits for its answer before it is sent again; doubles.
+    pub first_timeout: Duration,
     /// Records, sent and received, after which a link session is replaced.
     pub rekey_records: u64,
     /// The age at which a link session is replaced.
     pub rekey_age: Duration,
     /// Whether to tell of every frame by [`crate::Event::Frame`].
     pub observe_frames: bool,
+    /// How ways are found.
+    pub routing: Routing,
+    /// Whether to tell of every change of a way by [`crate::Event::RouteChanged`].
+    pub observe_routes: bool,
+    /// How a reply finds its way.
+    pub return_path: ReturnPath,
+    /// Whether to tell of every session, with its secrets, by [`crate::Event::Session`].
+    pub observe_sessions: bool,
     /// How a datagram finds its session.
     pub demux: Demux,
     /// Whether the record gate stands before OpenSSL.
     pub gate: GateMode,
+    /// Whether replays are known before OpenSSL sees them.
+    pub replay_mirror: ReplayMirror,
 }
 
 impl NodeConfig {
@@ -44,11 +61,18 @@ impl NodeConfig {
             neighbours: Vec::new(),
             routes: Vec::new(),
             handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
+            attempts: Attempts::Fresh,
+            first_timeout: FIRST_TIMEOUT_DEFAULT,
             rekey_records: REKEY_RECORDS_DEFAULT,
             rekey_age: REKEY_AGE_DEFAULT,
             observe_frames: false,
+            routing: Routing::Static,
+            observe_routes: false,
+            return_path: ReturnPath::AsCame,
+            observe_sessions: false,
             demux: Demux::BySource,
             gate: GateMode::On,
+            replay_mirror: ReplayMirror::On,
         }
     }
 }
@@ -71,6 +95,26 @@ pub struct StaticRoute {
     pub destination: NodeId,
     /// One of our neighbours.
     pub via: NodeId,
+}
+
+/// How ways are found to nodes that are no neighbours.
+#[derive(Debug, Clone, Default)]
+pub enum Routing {
+    /// By the routes that are set, and by nothing else.
+    #[default]
+    Static,
+    /// From the neighbours, besides the routes that are set, which win.
+    Dynamic(RouterConfig),
+}
+
+/// How a reply finds its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReturnPath {
+    /// The way its request came, as long as that is there.
+    #[default]
+    AsCame,
+    /// By the routes, as anything else.
+    Any,
 }
 
 /// How a datagram finds its session.

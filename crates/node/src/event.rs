@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use peerbound_dtls::{DownReason, Peer, Role};
+use peerbound_dtls::{DownReason, Peer, Role, SessionSecrets};
 use peerbound_wire::{ErrorMessage, Header, NodeId};
 
 use crate::counters::FrameDrop;
+use crate::router::RouteChange;
 
 /// Something an owner may act on or show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +74,26 @@ pub enum Event {
         /// The header of the answer.
         header: Header,
     },
+    /// There is another way to a node, or none; only where [`crate::NodeConfig::observe_routes`] is set.
+    RouteChanged(RouteChange),
     /// What was done with a frame; only where [`crate::NodeConfig::observe_frames`] is set.
     Frame(FrameSeen),
+    /// A session was established, whether it takes over or not; only where
+    /// [`crate::NodeConfig::observe_sessions`] is set.
+    Session(SessionSeen),
+}
+
+/// One established session, as one of its ends knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSeen {
+    /// Who proved to be at the other end.
+    pub peer: NodeId,
+    /// Where that is.
+    pub address: SocketAddr,
+    /// Which side of the handshake we were.
+    pub role: Role,
+    /// With them anyone can read the session and forge it.
+    pub secrets: Box<SessionSecrets>,
 }
 
 /// One frame, as one node saw it.

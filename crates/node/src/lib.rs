@@ -1,4 +1,4 @@
-//! The core of a node, without I/O: one link session per neighbour, static routes, hop-by-hop
+//! The core of a node, without I/O: one link session per neighbour, routes set and learned, hop-by-hop
 //! relaying, and a reason for everything that is dropped.
 //!
 //! Pure but for the DTLS underneath: time and chance are arguments. Datagrams, commands and time go
@@ -22,16 +22,21 @@ mod node;
 mod outbound;
 mod relay;
 mod return_paths;
+mod router;
 mod strangers;
 mod verdict;
 
-pub use config::{Demux, NeighbourConfig, NodeConfig, StaticRoute};
+pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{Event, FrameAction, FrameSeen};
+pub use event::{Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use node::{NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
-pub use verdict::{Lock, Verdict};
+pub use router::{
+    CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
+    Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
+};
+pub use verdict::{Lock, Reason, Verdict};
 
 use peerbound_dtls::KeyHash;
 use peerbound_wire::NodeId;

@@ -77,6 +77,11 @@ impl Liveness {
         }
     }
 
+    /// Returns whether a hello of this boot says that they have restarted since their last one.
+    pub(crate) fn is_other_boot(&self, boot_epoch: u32) -> bool {
+        self.boot_epoch.is_some_and(|known| known != boot_epoch)
+    }
+
     /// Takes in a hello of theirs. One that was overtaken by a newer tells nothing new.
     pub(crate) fn on_hello(&mut self, hello: Hello, boot_epoch: u32, now: Instant) {
         if self.boot_epoch.replace(boot_epoch) != Some(boot_epoch) {

@@ -21,11 +21,14 @@ use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
 use crate::relay::Relay;
+use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
-use crate::verdict::{Lock, Verdict};
+use crate::verdict::{Lock, Reason, Verdict};
 
 mod frames;
 mod neighbours;
+mod round_trips;
+mod routing;
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;
@@ -100,6 +103,8 @@ pub struct Node {
     links: Links,
     strangers: Strangers,
     relay: Relay,
+    router: Option<Box<Router>>,
+    probes: BTreeMap<NodeId, round_trips::Probe>,
     outbound: Outbound,
     events: VecDeque<Event>,
     counters: Counters,
@@ -108,6 +113,7 @@ pub struct Node {
     chance: ChaCha8Rng,
     plaintexts: Plaintexts,
     frame: Vec<u8>,
+    last_reason: Option<Reason>,
     admission: Admission,
     is_shut_down: bool,
 }
@@ -129,7 +135,9 @@ impl Node {
         chance.fill_bytes(&mut cookie_seed);
         Self {
             us,
-            relay: Relay::new(us, &config.routes),
+            relay: Relay::new(us, &config.routes, config.return_path),
+            router: routing::router_of(us, &config, &mut chance, now),
+            probes: BTreeMap::new(),
             strangers: Strangers::new(cookie_seed, now),
             admission: Admission::Rule(Arc::new(move |key| {
                 admitted.binary_search(&crate::node_id(key)).is_ok()
@@ -147,27 +155,71 @@ impl Node {
             chance,
             plaintexts: Plaintexts::new(),
             frame: Vec::new(),
+            last_reason: None,
             is_shut_down: false,
         }
     }
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        let verdict = self.judge_datagram(from, datagram, now);
+        self.pass_routing_on();
+        verdict
+    }
+
+    fn judge_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
         self.counters.datagrams_received += 1;
+        self.last_reason = None;
         if is_client_hello(datagram) && !self.is_shut_down {
             return self.on_hello(from, datagram, now);
         }
-        if let Some(verdict) = self.on_link_datagram(from, datagram, now) {
-            return verdict;
-        }
-        let verdict = match self.config.demux {
-            Demux::BySource => Verdict::Dropped(Lock::Demux),
-            Demux::EverySession => self.offer_to_every_session(datagram, now),
+        let verdict = match (self.on_link_datagram(from, datagram, now), self.config.demux) {
+            (Some(verdict), _) => verdict,
+            (None, Demux::BySource) => Verdict::Dropped(Lock::Demux),
+            (None, Demux::EverySession) => self.offer_to_every_session(datagram, now),
         };
         if verdict == Verdict::Dropped(Lock::Demux) {
-            self.counters.drop_datagram(DatagramDrop::NoSession);
+            self.drop_datagram(DatagramDrop::NoSession);
         }
         verdict
+    }
+
+    /// Returns why the last datagram went no further than its verdict says, if it was dropped.
+    #[must_use]
+    pub fn last_reason(&self) -> Option<Reason> {
+        self.last_reason
+    }
+
+    /// Starts to replace the session with a neighbour by one with other keys, as its age would. Says
+    /// whether there is a session, and none already on its way to replace it.
+    pub fn rekey(&mut self, neighbour: NodeId, now: Instant) -> bool {
+        self.with_link_of(neighbour, now, |association| association.rekey(now)).unwrap_or(false)
+    }
+
+    /// Asks for a renegotiation of the session with a neighbour, which only an experiment wants.
+    ///
+    /// # Errors
+    /// Says that there is no session, or why OpenSSL refuses to ask.
+    pub fn renegotiate(&mut self, neighbour: NodeId, now: Instant) -> Result<(), String> {
+        self.with_link_of(neighbour, now, |association| association.renegotiate(now))
+            .unwrap_or_else(|| Err("there is no session with it".to_owned()))
+    }
+
+    fn with_link_of<T>(
+        &mut self,
+        neighbour: NodeId,
+        now: Instant,
+        act: impl FnOnce(&mut Association) -> T,
+    ) -> Option<T> {
+        let address = self.neighbours.get(&neighbour)?.address()?;
+        let result = act(&mut self.links.get_mut(&address)?.association);
+        self.settle_link(address, now);
+        Some(result)
+    }
+
+    fn drop_datagram(&mut self, reason: DatagramDrop) {
+        self.last_reason = Some(Reason::Datagram(reason));
+        self.counters.drop_datagram(reason);
     }
 
     /// Lets every timer that is due run: hellos, dialling, retransmission, deadlines.
@@ -182,6 +234,9 @@ impl Node {
             self.settle_link(address, now);
         }
         self.run_neighbour_timers(now);
+        self.run_probes(now);
+        self.run_routing_timers(now);
+        self.pass_routing_on();
     }
 
     /// Says close_notify to every neighbour and ends every session, for good: what comes in later
@@ -218,7 +273,8 @@ impl Node {
             return None;
         }
         let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
-        neighbours.into_iter().chain(self.links.poll_timeout()).min()
+        let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
+        neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
     }
 
     /// Returns our own id.
@@ -286,7 +342,7 @@ impl Node {
             }
             Ok(Reception::Welcome(hello)) => hello,
             Ok(Reception::Drop(reason)) => {
-                self.counters.drop_datagram(reason);
+                self.drop_datagram(reason);
                 return Verdict::Dropped(Lock::Gate);
             }
             Err(error) => {
@@ -297,7 +353,7 @@ impl Node {
         let made = if let Some(link) = self.links.get_mut(&from) {
             link.association.handle_hello(&hello, now)
         } else if !self.make_room_for_half_open(from, now) {
-            self.counters.drop_datagram(DatagramDrop::HalfOpenFull);
+            self.drop_datagram(DatagramDrop::HalfOpenFull);
             return Verdict::Dropped(Lock::Gate);
         } else {
             let config = self.association_config(self.admission.clone(), Precedence::Theirs);
@@ -345,13 +401,15 @@ impl Node {
         }
         self.plaintexts = plaintexts;
         if self.counters.peers_refused > refused_before {
+            self.last_reason = Some(Reason::PeerRefused);
             return Some(Verdict::Dropped(Lock::Identity));
         }
+        self.last_reason = Reason::of(outcome);
         Some(Verdict::of(outcome))
     }
 
     fn offer_to_every_session(&mut self, datagram: &[u8], now: Instant) -> Verdict {
-        let mut farthest = Verdict::Dropped(Lock::Demux);
+        let mut farthest = (Verdict::Dropped(Lock::Demux), None);
         for address in self.links.live_addresses() {
             let Some(verdict) = self.on_link_datagram(address, datagram, now) else {
                 continue;
@@ -359,17 +417,25 @@ impl Node {
             if verdict == Verdict::Accepted {
                 return verdict;
             }
-            if verdict.depth() > farthest.depth() {
-                farthest = verdict;
+            if verdict.depth() > farthest.0.depth() {
+                farthest = (verdict, self.last_reason);
             }
         }
-        farthest
+        self.last_reason = farthest.1;
+        farthest.0
     }
 
     fn association_config(&self, admission: Admission, precedence: Precedence) -> AssociationConfig {
-        let options = SessionOptions { mtu: self.config.mtu, admission, gate: self.config.gate };
+        let options = SessionOptions {
+            mtu: self.config.mtu,
+            admission,
+            gate: self.config.gate,
+            replay_mirror: self.config.replay_mirror,
+            first_timeout: self.config.first_timeout,
+        };
         AssociationConfig {
             handshake_deadline: self.config.handshake_deadline,
+            attempts: self.config.attempts,
             rekey_records: self.config.rekey_records,
             rekey_age: self.config.rekey_age,
             ..AssociationConfig::new(self.config.context.clone(), options, precedence)

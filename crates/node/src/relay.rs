@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use peerbound_wire::{ErrorCode, Flags, Header, NodeId};
 
-use crate::config::StaticRoute;
+use crate::config::{ReturnPath, StaticRoute};
 use crate::counters::FrameDrop;
 use crate::duplicates::Duplicates;
 use crate::return_paths::ReturnPaths;
@@ -15,6 +15,7 @@ use crate::return_paths::ReturnPaths;
 pub(crate) struct Relay {
     us: NodeId,
     routes: BTreeMap<NodeId, NodeId>,
+    return_path: ReturnPath,
     return_paths: ReturnPaths,
     duplicates: Duplicates,
 }
@@ -33,22 +34,23 @@ pub(crate) enum Decision {
 }
 
 impl Relay {
-    pub(crate) fn new(us: NodeId, routes: &[StaticRoute]) -> Self {
+    pub(crate) fn new(us: NodeId, routes: &[StaticRoute], return_path: ReturnPath) -> Self {
         Self {
             us,
             routes: routes.iter().map(|route| (route.destination, route.via)).collect(),
+            return_path,
             return_paths: ReturnPaths::new(),
             duplicates: Duplicates::new(),
         }
     }
 
     /// Decides about a frame that came from the neighbour `from`. `is_usable` says which neighbours
-    /// carry frames at this moment.
+    /// carry frames at this moment, `learned` which of them leads to a destination as far as is known.
     pub(crate) fn decide(
         &mut self,
         header: &Header,
         from: NodeId,
-        is_usable: impl Fn(&NodeId) -> bool,
+        (is_usable, learned): (impl Fn(&NodeId) -> bool, impl Fn(&NodeId) -> Option<NodeId>),
         now: Instant,
     ) -> Decision {
         // A frame of our own that comes back is one we have seen, too.
@@ -65,7 +67,7 @@ impl Relay {
         let Some(hop_limit) = header.hop_limit.next() else {
             return Decision::Refuse(FrameDrop::HopLimit, ErrorCode::HopLimit);
         };
-        let next = self.next_hop(header, is_usable, now).filter(|next| *next != from);
+        let next = self.next_hop(header, (is_usable, learned), now).filter(|next| *next != from);
         let Some(next) = next else {
             return Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute);
         };
@@ -76,20 +78,23 @@ impl Relay {
     }
 
     /// Returns the neighbour to whom a frame with this header goes: a reply the way its request
-    /// came, anything else by its route. `None` when that neighbour is down: never a guess.
+    /// came, anything else by the route that was set, the way that was learned, or the link that is
+    /// there, in this order. `None` when that neighbour is down: never a guess.
     pub(crate) fn next_hop(
         &self,
         header: &Header,
-        is_usable: impl Fn(&NodeId) -> bool,
+        (is_usable, learned): (impl Fn(&NodeId) -> bool, impl Fn(&NodeId) -> Option<NodeId>),
         now: Instant,
     ) -> Option<NodeId> {
         let destination = header.destination;
-        if header.flags.contains(Flags::REPLY)
+        if self.return_path == ReturnPath::AsCame
+            && header.flags.contains(Flags::REPLY)
             && let Some(back) = self.return_paths.lookup(destination, header.flow, now).filter(&is_usable)
         {
             return Some(back);
         }
-        let via = self.routes.get(&destination).copied().unwrap_or(destination);
+        let via = self.routes.get(&destination).copied();
+        let via = via.or_else(|| learned(&destination)).unwrap_or(destination);
         is_usable(&via).then_some(via)
     }
 }
@@ -108,6 +113,11 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
     fn now() -> Instant {
         Instant::now()
+    }
+
+    /// Nothing has been learned.
+    fn no_way(_: &NodeId) -> Option<NodeId> {
+        None
     }
 
     fn request(packet: u64) -> Header {
@@ -132,60 +142,79 @@ mod tests {
 
     #[test]
     fn a_reply_goes_back_the_way_its_request_came_although_the_route_says_otherwise() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: A, via: A }]);
+        let mut relay = Relay::new(B, &[StaticRoute { destination: A, via: A }], ReturnPath::AsCame);
         // A's request reached B through D.
-        assert_eq!(next_of(relay.decide(&request(1), D, |_| true, now())), Some(C));
+        assert_eq!(next_of(relay.decide(&request(1), D, (|_| true, no_way), now())), Some(C));
 
-        assert_eq!(next_of(relay.decide(&reply(1), C, |_| true, now())), Some(D));
+        assert_eq!(next_of(relay.decide(&reply(1), C, (|_| true, no_way), now())), Some(D));
     }
 
     #[test]
     fn a_reply_takes_the_route_when_the_way_back_is_down_or_unknown() {
-        let mut relay = Relay::new(B, &[]);
-        relay.decide(&request(1), D, |_| true, now());
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
+        relay.decide(&request(1), D, (|_| true, no_way), now());
 
-        assert_eq!(next_of(relay.decide(&reply(1), C, |id| *id != D, now())), Some(A));
+        assert_eq!(next_of(relay.decide(&reply(1), C, (|id| *id != D, no_way), now())), Some(A));
         let other_flow = Header { flow: FlowId(8), ..reply(2) };
-        assert_eq!(next_of(relay.decide(&other_flow, C, |_| true, now())), Some(A));
+        assert_eq!(next_of(relay.decide(&other_flow, C, (|_| true, no_way), now())), Some(A));
+    }
+
+    #[test]
+    fn where_any_way_will_do_a_reply_takes_the_shortest() {
+        let mut relay = Relay::new(B, &[], ReturnPath::Any);
+        relay.decide(&request(1), D, (|_| true, no_way), now());
+
+        assert_eq!(next_of(relay.decide(&reply(1), C, (|_| true, no_way), now())), Some(A));
+    }
+
+    #[test]
+    fn a_route_that_was_set_comes_before_one_that_was_learned_and_that_before_the_link() {
+        let learned = |_: &NodeId| Some(D);
+        let mut set = Relay::new(B, &[StaticRoute { destination: C, via: C }], ReturnPath::AsCame);
+        let mut unset = Relay::new(B, &[], ReturnPath::AsCame);
+
+        assert_eq!(next_of(set.decide(&request(1), A, (|_| true, learned), now())), Some(C));
+        assert_eq!(next_of(unset.decide(&request(1), A, (|_| true, learned), now())), Some(D));
+        assert_eq!(next_of(unset.decide(&request(2), A, (|_| true, no_way), now())), Some(C));
     }
 
     #[test]
     fn a_way_back_is_forgotten_in_time() {
-        let mut relay = Relay::new(B, &[]);
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
         let start = now();
-        relay.decide(&request(1), D, |_| true, start);
+        relay.decide(&request(1), D, (|_| true, no_way), start);
 
         let later = start + std::time::Duration::from_secs(121);
 
-        assert_eq!(next_of(relay.decide(&reply(1), C, |_| true, later)), Some(A));
+        assert_eq!(next_of(relay.decide(&reply(1), C, (|_| true, no_way), later)), Some(A));
     }
 
     #[test]
     fn a_frame_whose_next_hop_is_down_is_refused_and_never_sent_elsewhere() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: D }]);
+        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: D }], ReturnPath::AsCame);
 
-        let decision = relay.decide(&request(1), A, |id| *id != D, now());
+        let decision = relay.decide(&request(1), A, (|id| *id != D, no_way), now());
 
         assert_eq!(decision, Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute));
     }
 
     #[test]
     fn a_frame_is_not_sent_back_to_where_it_came_from() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: A }]);
+        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: A }], ReturnPath::AsCame);
 
-        let decision = relay.decide(&request(1), A, |_| true, now());
+        let decision = relay.decide(&request(1), A, (|_| true, no_way), now());
 
         assert_eq!(decision, Decision::Refuse(FrameDrop::NoRoute, ErrorCode::NoRoute));
     }
 
     #[test]
     fn the_last_hop_is_refused_at_a_relay_and_delivered_at_the_destination() {
-        let mut at_relay = Relay::new(B, &[]);
-        let mut at_destination = Relay::new(C, &[]);
+        let mut at_relay = Relay::new(B, &[], ReturnPath::AsCame);
+        let mut at_destination = Relay::new(C, &[], ReturnPath::AsCame);
         let last = Header { hop_limit: HopLimit(1), ..request(1) };
 
-        let relayed = at_relay.decide(&last, A, |_| true, now());
-        let delivered = at_destination.decide(&last, B, |_| true, now());
+        let relayed = at_relay.decide(&last, A, (|_| true, no_way), now());
+        let delivered = at_destination.decide(&last, B, (|_| true, no_way), now());
 
         assert_eq!(relayed, Decision::Refuse(FrameDrop::HopLimit, ErrorCode::HopLimit));
         assert_eq!(delivered, Decision::Deliver);
@@ -193,16 +222,22 @@ mod tests {
 
     #[test]
     fn the_same_frame_is_forwarded_once() {
-        let mut relay = Relay::new(B, &[]);
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
 
-        assert_eq!(next_of(relay.decide(&request(1), A, |_| true, now())), Some(C));
-        assert_eq!(relay.decide(&request(1), D, |_| true, now()), Decision::Drop(FrameDrop::Duplicate));
+        assert_eq!(next_of(relay.decide(&request(1), A, (|_| true, no_way), now())), Some(C));
+        assert_eq!(
+            relay.decide(&request(1), D, (|_| true, no_way), now()),
+            Decision::Drop(FrameDrop::Duplicate)
+        );
     }
 
     #[test]
     fn our_own_frame_that_comes_back_is_dropped() {
-        let mut relay = Relay::new(A, &[]);
+        let mut relay = Relay::new(A, &[], ReturnPath::AsCame);
 
-        assert_eq!(relay.decide(&request(1), B, |_| true, now()), Decision::Drop(FrameDrop::Duplicate));
+        assert_eq!(
+            relay.decide(&request(1), B, (|_| true, no_way), now()),
+            Decision::Drop(FrameDrop::Duplicate)
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use peerbound_dtls::{Discard, Outcome};
 
+use crate::counters::DatagramDrop;
+
 /// What held a datagram up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
@@ -42,6 +44,38 @@ impl fmt::Display for Lock {
     }
 }
 
+/// Why one datagram went no further: finer than its [`Lock`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It came to no session's judgement.
+    Datagram(DatagramDrop),
+    /// A session discarded its first record.
+    Record(Discard),
+    /// It brought a certificate, or terms, that were refused.
+    PeerRefused,
+}
+
+impl Reason {
+    /// Returns the reason as counters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Datagram(reason) => reason.name(),
+            Self::Record(discard) => discard.name(),
+            Self::PeerRefused => "peer-refused",
+        }
+    }
+
+    pub(crate) fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Accepted | Outcome::Killed => None,
+            Outcome::Refused => Some(Self::PeerRefused),
+            Outcome::Discarded(discard) => Some(Self::Record(discard)),
+            Outcome::NoSession => Some(Self::Datagram(DatagramDrop::NoSession)),
+        }
+    }
+}
+
 /// What became of one datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -60,6 +94,7 @@ impl Verdict {
         match outcome {
             Outcome::Accepted => Self::Accepted,
             Outcome::Killed => Self::Killed,
+            Outcome::Refused => Self::Dropped(Lock::Identity),
             Outcome::NoSession => Self::Dropped(Lock::Demux),
             Outcome::Discarded(Discard::Malformed(_) | Discard::WrongEpoch) => Self::Dropped(Lock::Gate),
             Outcome::Discarded(Discard::Replay | Discard::TooOld) => Self::Dropped(Lock::Replay),

@@ -55,6 +55,13 @@ pub(crate) fn encode(value: &impl Serialize, out: &mut [u8]) -> usize {
         .expect("the buffer is sized for the fixed layout of the value")
 }
 
+/// Appends a message of fixed size to `out`.
+pub(crate) fn append(value: &impl Serialize, out: &mut Vec<u8>) {
+    let mut bytes = [0; crate::MESSAGE_BYTES_MAX];
+    let written = encode(value, &mut bytes);
+    out.extend_from_slice(&bytes[..written]);
+}
+
 /// Reads a value that fills `bytes` to the last byte.
 pub(crate) fn decode_exact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     let (value, consumed) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)

@@ -10,6 +10,7 @@ mod header;
 mod kind;
 mod message;
 mod node_id;
+mod routing;
 
 pub use codec::DecodeError;
 pub use frame::Frame;
@@ -17,8 +18,16 @@ pub use header::{
     Flags, FlowId, HEADER_BYTES, HOP_LIMIT_DEFAULT, Header, HopLimit, PacketId, UnknownVersion, Version,
 };
 pub use kind::Kind;
-pub use message::{ErrorCode, ErrorMessage, Hello, MESSAGE_BYTES_MAX, Ping, RoutingMessage};
+pub use message::{ErrorCode, ErrorMessage, Hello, MESSAGE_BYTES_MAX, Ping};
 pub use node_id::{NodeId, ParseNodeIdError};
+pub use routing::list::{Item, List};
+pub use routing::packer::{
+    AcknowledgementPacker, ProofRequestsPacker, ProofsPacker, SeqRequestsPacker, UpdatesPacker,
+};
+pub use routing::proof::{Claim, PREFIXES_MAX, Prefix, ProofItem};
+pub use routing::request::{ProofRequest, SeqRequest};
+pub use routing::update::{PATH_IDS_MAX, Path, UPDATE_BYTES_MAX, Update};
+pub use routing::{Acknowledgement, Metric, RouteSeq, RoutingMessage, ShortId, Sync, Updates};
 
 /// The version of the protocol, the first byte of every frame.
 pub const VERSION: u8 = 1;

@@ -1,12 +1,12 @@
-//! The control messages: what stands in the payload of routing, error and ping frames.
-//! All are of fixed size and hold no collections, so nothing can claim a length.
+//! The control messages of fixed size: what stands in the payload of error and ping frames, and the
+//! hello. They hold no collections, so nothing can claim a length.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
 use crate::header::{HEADER_BYTES, Header};
 
-/// The longest control message: an [`ErrorMessage`] of 1 + 2 + 54 bytes, rounded up.
+/// The longest control message of fixed size: an [`ErrorMessage`] of 1 + 2 + 54 bytes, rounded up.
 pub const MESSAGE_BYTES_MAX: usize = 64;
 
 /// Bytes of an [`ErrorMessage`] before its header: 1 code, 2 MTU.
@@ -14,14 +14,6 @@ const ERROR_FRONT_BYTES: usize = 1 + 2;
 const ERROR_BYTES: usize = ERROR_FRONT_BYTES + HEADER_BYTES;
 
 const _: () = assert!(ERROR_BYTES <= MESSAGE_BYTES_MAX);
-
-/// A message between two neighbours, in a frame of kind [`crate::Kind::Routing`].
-/// On the wire a four-byte variant number (big-endian) comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RoutingMessage {
-    /// Says "I am here, and this is what I heard of you".
-    Hello(Hello),
-}
 
 /// Shows a neighbour that both directions of a link carry frames (after RFC 8966, 3.4.1 and 3.4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,9 +109,7 @@ macro_rules! encode {
         impl $name {
             /// Appends the message's bytes to `out`.
             pub fn encode_into(&self, out: &mut Vec<u8>) {
-                let mut bytes = [0; MESSAGE_BYTES_MAX];
-                let written = codec::encode(self, &mut bytes);
-                out.extend_from_slice(&bytes[..written]);
+                codec::append(self, out);
             }
         }
     )*};
@@ -139,5 +129,5 @@ macro_rules! decode {
     )*};
 }
 
-encode!(RoutingMessage, ErrorMessage, Ping);
-decode!(RoutingMessage, Ping);
+encode!(ErrorMessage, Ping);
+decode!(Ping);

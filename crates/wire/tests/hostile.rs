@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use peerbound_wire::{
-    DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Hello, HopLimit, Kind,
-    NodeId, PacketId, Ping, RoutingMessage, VERSION,
+    DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Hello, HopLimit, Item,
+    Kind, List, NodeId, PacketId, Ping, RoutingMessage, VERSION,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -23,8 +23,10 @@ proptest! {
     }
 
     #[test]
-    fn routing_message_comes_back_as_it_went(message in routing_messages()) {
-        prop_assert_eq!(RoutingMessage::decode(&routing_bytes(message)), Ok(message));
+    fn hello_comes_back_as_it_went(message in hellos()) {
+        let bytes = routing_bytes(message);
+
+        prop_assert_eq!(RoutingMessage::decode(&bytes), Ok(message));
     }
 
     #[test]
@@ -49,18 +51,18 @@ proptest! {
 
     #[test]
     fn every_truncated_message_is_refused(
-        routing in routing_messages(),
+        routing in hellos(),
         error in error_messages(),
         token: u64,
     ) {
-        assert_prefixes_truncated(&routing_bytes(routing), RoutingMessage::decode)?;
+        assert_prefixes_truncated(&routing_bytes(routing), |bytes| RoutingMessage::decode(bytes).map(|_| ()))?;
         assert_prefixes_truncated(&error_bytes(error), ErrorMessage::decode)?;
         assert_prefixes_truncated(&ping_bytes(Ping { token }), Ping::decode)?;
     }
 
     #[test]
     fn bytes_behind_a_message_are_refused_and_counted(
-        routing in routing_messages(),
+        routing in hellos(),
         error in error_messages(),
         token: u64,
         tail in prop::collection::vec(any::<u8>(), 1..100),
@@ -100,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn unknown_routing_message_is_refused(message in routing_messages(), number in 0x8000_0000u32..) {
+    fn unknown_routing_message_is_refused(message in hellos(), number in 7u32..) {
         let mut bytes = routing_bytes(message);
         bytes[..4].copy_from_slice(&number.to_be_bytes());
 
@@ -137,6 +139,40 @@ proptest! {
         }
         if let Ok(message) = Ping::decode(&bytes) {
             prop_assert_eq!(&ping_bytes(message), &bytes);
+        }
+    }
+
+    #[test]
+    fn every_item_of_a_list_is_read_or_the_list_is_refused(message in lists()) {
+        let decoded = RoutingMessage::decode(&message);
+
+        let Ok(decoded) = decoded else {
+            return Err(TestCaseError::fail(format!("{decoded:?}")));
+        };
+        prop_assert_eq!(&routing_bytes(decoded), &message);
+        let again = match decoded {
+            RoutingMessage::Hello(_) | RoutingMessage::Sync(_) => return Ok(()),
+            RoutingMessage::Updates(updates) => items_bytes(updates.items),
+            RoutingMessage::Acknowledgement(heard) => items_bytes(heard.numbers),
+            RoutingMessage::SeqRequests(list) => items_bytes(list),
+            RoutingMessage::ProofRequests(list) => items_bytes(list),
+            RoutingMessage::Proofs(list) => items_bytes(list),
+        };
+        prop_assert!(message.ends_with(&again));
+    }
+
+    #[test]
+    fn a_list_whose_last_item_is_cut_off_is_refused(message in lists(), cut in 1_usize..5) {
+        let len = message.len() - cut;
+
+        match RoutingMessage::decode(&message[..len]) {
+            Err(DecodeError::Truncated { len: told, needed }) => {
+                prop_assert_eq!(told, len);
+                prop_assert!(len < needed && needed <= message.len(), "{} needed of {}", needed, message.len());
+            }
+            // What is left may mean something by chance where items are of many lengths.
+            Err(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+            Ok(shorter) => prop_assert_eq!(routing_bytes(shorter), &message[..len]),
         }
     }
 
@@ -193,7 +229,8 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
 fn true_messages() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         (headers(), payloads()).prop_map(|(header, payload)| frame_bytes(header, &payload)),
-        routing_messages().prop_map(routing_bytes),
+        hellos().prop_map(routing_bytes),
+        lists(),
         error_messages().prop_map(error_bytes),
         any::<u64>().prop_map(|token| ping_bytes(Ping { token })),
     ]
@@ -221,8 +258,49 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..1500)
 }
 
-fn routing_messages() -> impl Strategy<Value = RoutingMessage> {
+fn hellos() -> impl Strategy<Value = RoutingMessage<'static>> {
     any::<(u32, u32)>().prop_map(|(sequence, heard)| RoutingMessage::Hello(Hello { sequence, heard }))
+}
+
+/// The routing messages that are lists, each with at least one item, as bytes.
+fn lists() -> impl Strategy<Value = Vec<u8>> {
+    let of = |front: Vec<u32>, items: Vec<Vec<u8>>| {
+        [front.iter().flat_map(|number| number.to_be_bytes()).collect(), items.concat()].concat()
+    };
+    let some = |item: BoxedStrategy<Vec<u8>>| prop::collection::vec(item, 1..20);
+    let request = (any::<[u8; 18]>(), any::<bool>())
+        .prop_map(|(front, flag)| [front.to_vec(), vec![flag.into()]].concat())
+        .boxed();
+    prop_oneof![
+        (any::<[u32; 3]>(), some(updates().boxed()))
+            .prop_map(move |([sync, number, oldest], items)| of(vec![2, sync, number, oldest], items)),
+        (any::<u32>(), some(any::<[u8; 4]>().prop_map(Vec::from).boxed()))
+            .prop_map(move |(sync, items)| of(vec![3, sync], items)),
+        some(any::<[u8; 19]>().prop_map(Vec::from).boxed()).prop_map(move |items| of(vec![4], items)),
+        some(request).prop_map(move |items| of(vec![5], items)),
+        some(proofs().boxed()).prop_map(move |items| of(vec![6], items)),
+    ]
+}
+
+fn updates() -> impl Strategy<Value = Vec<u8>> {
+    (any::<[u8; 20]>(), any::<u8>(), any::<[u8; 24]>()).prop_map(|(front, links, relays)| {
+        let named = if links == 255 { 0 } else { usize::from(links).saturating_sub(1).min(6) };
+        [&front[..], &[links], &relays[..named * 4]].concat()
+    })
+}
+
+fn proofs() -> impl Strategy<Value = Vec<u8>> {
+    let prefix = (any::<[u8; 4]>()).prop_map(|front| [&front[..], &[0; 12], &[32]].concat());
+    let counted = || {
+        prop::collection::vec(any::<u8>(), 0..80)
+            .prop_map(|bytes| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat())
+    };
+    (any::<[u8; 18]>(), prop::collection::vec(prefix, 0..4), counted(), counted()).prop_map(
+        |(front, prefixes, certificate, signature)| {
+            let count = vec![u8::try_from(prefixes.len()).unwrap()];
+            [front.to_vec(), count, prefixes.concat(), certificate, signature].concat()
+        },
+    )
 }
 
 fn error_messages() -> impl Strategy<Value = ErrorMessage> {
@@ -262,7 +340,13 @@ fn frame_bytes(header: Header, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn routing_bytes(message: RoutingMessage) -> Vec<u8> {
+fn items_bytes<'a, T: Item<'a>>(list: List<'a, T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    list.iter().for_each(|item| item.write_into(&mut bytes));
+    bytes
+}
+
+fn routing_bytes(message: RoutingMessage<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.encode_into(&mut bytes);
     bytes

@@ -6,8 +6,10 @@
 use std::fmt::Debug;
 
 use peerbound_wire::{
-    DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Hello, HopLimit, Kind,
-    NodeId, PacketId, Ping, RoutingMessage, VERSION,
+    AcknowledgementPacker, Claim, DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES,
+    Header, Hello, HopLimit, Item, Kind, List, Metric, NodeId, PacketId, Path, Ping, Prefix, ProofItem,
+    ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq, RoutingMessage, SeqRequest, SeqRequestsPacker,
+    Sync, UPDATE_BYTES_MAX, Update, UpdatesPacker, VERSION,
 };
 
 const A: NodeId = NodeId::new([
@@ -86,14 +88,14 @@ fn each_kind_has_its_number_in_the_second_byte() {
 fn hello_is_routing_message_zero() {
     let hello = RoutingMessage::Hello(Hello { sequence: 0x0102_0304, heard: 0x0a0b_0c0d });
 
-    assert_message(hello, "00000000 01020304 0a0b0c0d", RoutingMessage::encode_into, RoutingMessage::decode);
+    assert_routing(hello, "00000000 01020304 0a0b0c0d");
 }
 
 #[test]
 fn first_hello_has_heard_nothing() {
     let hello = RoutingMessage::Hello(Hello { sequence: 1, heard: 0 });
 
-    assert_message(hello, "00000000 00000001 00000000", RoutingMessage::encode_into, RoutingMessage::decode);
+    assert_routing(hello, "00000000 00000001 00000000");
 }
 
 #[test]
@@ -103,6 +105,144 @@ fn hello_frame_is_the_header_of_kind_three_and_the_message() {
 
     let golden = format!("{} 00000000 00000007 00000006", with_kind("03"));
     assert_frame(header(Kind::Routing), &payload, &golden);
+}
+
+#[test]
+fn sync_is_routing_message_one() {
+    let sync = RoutingMessage::Sync(Sync { ours: 0x0102_0304, yours: 0x0a0b_0c0d });
+
+    assert_routing(sync, "00000001 01020304 0a0b0c0d");
+}
+
+#[test]
+fn updates_are_routing_message_two() {
+    let (b, c) = ([0xb0, 0xb1, 0xb2, 0xb3], [0xc0, 0xc1, 0xc2, 0xc3]);
+    let own = Update { origin: A, seqno: RouteSeq(7), metric: Metric::ZERO, path: Path::OWN };
+    let relays = [b, c];
+    let far = Update {
+        origin: C,
+        seqno: RouteSeq(0x0102),
+        metric: Metric(0x0304),
+        path: Path::new(Some(3), &relays),
+    };
+    let lost = Update { origin: C, seqno: RouteSeq(9), metric: Metric::INFINITE, path: Path::UNKNOWN };
+    let mut packer = UpdatesPacker::new(0x11, 0x22, 0x21, 1000);
+    assert!([own, far, lost].iter().all(|update| packer.push(update)));
+    let bytes = packer.finish();
+
+    let golden = "00000002 00000011 00000022 00000021 \
+                  a0a1a2a3a4a5a6a7a8a9aaabacadaeaf 0007 0000 00 \
+                  c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0102 0304 03 b0b1b2b3 c0c1c2c3 \
+                  c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0009 ffff ff";
+    assert_eq!(bytes, bytes_of(golden));
+    let Ok(RoutingMessage::Updates(updates)) = RoutingMessage::decode(&bytes) else {
+        panic!("it is refused")
+    };
+    assert_eq!((updates.sync, updates.number, updates.oldest), (0x11, 0x22, 0x21));
+    assert_eq!(updates.items.iter().collect::<Vec<_>>(), [own, far, lost]);
+}
+
+#[test]
+fn a_path_names_the_six_nearest_relays() {
+    let relays = [1, 2, 3, 4, 5, 6, 7, 8].map(|n| [n; 4]);
+    let update =
+        Update { origin: C, seqno: RouteSeq(1), metric: Metric(9), path: Path::new(Some(9), &relays) };
+    let mut bytes = Vec::new();
+    update.write_into(&mut bytes);
+
+    let golden = "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0001 0009 09 \
+                  01010101 02020202 03030303 04040404 05050505 06060606";
+    assert_eq!(bytes, bytes_of(golden));
+    assert_eq!(bytes.len(), UPDATE_BYTES_MAX);
+    assert_eq!(Update::split(&bytes), Ok((update, &[][..])));
+}
+
+#[test]
+fn updates_without_any_are_their_three_numbers() {
+    let bytes = UpdatesPacker::new(1, 2, 2, 1000).finish();
+
+    assert_eq!(bytes, bytes_of("00000002 00000001 00000002 00000002"));
+}
+
+#[test]
+fn acknowledgement_is_routing_message_three() {
+    let mut packer = AcknowledgementPacker::new(0x11, 1000);
+    assert!([0x22, 0x24].iter().all(|number| packer.push(number)));
+    let bytes = packer.finish();
+
+    assert_eq!(bytes, bytes_of("00000003 00000011 00000022 00000024"));
+    let Ok(RoutingMessage::Acknowledgement(heard)) = RoutingMessage::decode(&bytes) else {
+        panic!("it is refused")
+    };
+    assert_eq!((heard.sync, heard.numbers.iter().collect()), (0x11, vec![0x22, 0x24]));
+}
+
+#[test]
+fn requests_for_sequence_numbers_are_routing_message_four() {
+    let request = SeqRequest { origin: C, seqno: RouteSeq(0x0102), hop_limit: 64 };
+    let mut packer = SeqRequestsPacker::new(1000);
+    assert!(packer.push(&request));
+    let bytes = packer.finish();
+
+    assert_eq!(bytes, bytes_of("00000004 c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0102 40"));
+    let Ok(RoutingMessage::SeqRequests(list)) = RoutingMessage::decode(&bytes) else {
+        panic!("it is refused")
+    };
+    assert_eq!(list.iter().collect::<Vec<_>>(), [request]);
+}
+
+#[test]
+fn requests_for_proofs_are_routing_message_five() {
+    let request = ProofRequest { origin: C, seqno: RouteSeq(0x0102), has_certificate: false };
+    let brief = ProofRequest { origin: A, seqno: RouteSeq(3), has_certificate: true };
+    let mut packer = ProofRequestsPacker::new(1000);
+    assert!([request, brief].iter().all(|request| packer.push(request)));
+    let bytes = packer.finish();
+
+    let golden = "00000005 c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0102 00 a0a1a2a3a4a5a6a7a8a9aaabacadaeaf 0003 01";
+    assert_eq!(bytes, bytes_of(golden));
+    let Ok(RoutingMessage::ProofRequests(list)) = RoutingMessage::decode(&bytes) else {
+        panic!("it is refused")
+    };
+    assert_eq!(list.iter().collect::<Vec<_>>(), [request, brief]);
+}
+
+#[test]
+fn proofs_are_routing_message_six() {
+    let prefix = bytes_of("20010db8000000000000000000000000 20");
+    let prefixes = List::decode(&prefix).unwrap();
+    let claim = Claim { origin: C, seqno: RouteSeq(0x0102), prefixes };
+    let whole = ProofItem { claim, certificate: b"leaf", signature: b"sig" };
+    let brief = ProofItem { certificate: b"", ..whole };
+    let mut packer = ProofsPacker::new(1000);
+    assert!([whole, brief].iter().all(|proof| packer.push(proof)));
+    let bytes = packer.finish();
+
+    let claim = "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0102 01 20010db8000000000000000000000000 20";
+    let golden = format!("00000006 {claim} 0004 6c656166 0003 736967 {claim} 0000 0003 736967");
+    assert_eq!(bytes, bytes_of(&golden));
+    let Ok(RoutingMessage::Proofs(list)) = RoutingMessage::decode(&bytes) else { panic!("it is refused") };
+    assert_eq!(list.iter().collect::<Vec<_>>(), [whole, brief]);
+}
+
+#[test]
+fn what_an_origin_signs_begins_with_what_the_signature_is_for() {
+    let prefix = bytes_of("20010db8000000000000000000000000 20");
+    let claim = Claim { origin: C, seqno: RouteSeq(0x0102), prefixes: List::decode(&prefix).unwrap() };
+
+    let golden = "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0102 01 20010db8000000000000000000000000 20";
+    let golden = [b"peerbound origin, version 1\0".to_vec(), bytes_of(golden)].concat();
+    assert_eq!(claim.signed_bytes(), golden);
+}
+
+#[test]
+fn a_prefix_has_one_form() {
+    let refused = |hex| Prefix::split(&bytes_of(hex)).map(|(prefix, _)| prefix);
+
+    assert_eq!(refused("20010db8000000000000000000000001 20"), Err(DecodeError::Value), "bits behind it");
+    assert_eq!(refused("20010db8000000000000000000000000 81"), Err(DecodeError::Value), "129 bits");
+    assert!(refused("00000000000000000000000000000000 00").is_ok_and(|prefix| prefix.bits == 0));
+    assert!(refused("20010db8000000000000000000000001 80").is_ok_and(|prefix| prefix.bits == 128));
 }
 
 #[test]
@@ -132,6 +272,16 @@ fn assert_error(code: ErrorCode, mtu: u16, front: &str) {
 
     let golden = format!("{front} {HEADER}");
     assert_message(error, &golden, ErrorMessage::encode_into, ErrorMessage::decode);
+}
+
+fn assert_routing(message: RoutingMessage<'_>, golden: &str) {
+    let golden = bytes_of(golden);
+
+    let mut encoded = Vec::new();
+    message.encode_into(&mut encoded);
+
+    assert_eq!(encoded, golden);
+    assert_eq!(RoutingMessage::decode(&golden), Ok(message));
 }
 
 fn assert_message<M: PartialEq + Debug>(

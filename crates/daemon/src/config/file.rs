@@ -42,6 +42,30 @@ pub struct NodeFile {
     pub listen: SocketAddr,
     /// The largest datagram to send, in bytes of UDP payload.
     pub mtu: Option<i64>,
+    /// How ways to nodes that are no neighbours are found.
+    pub routing: Option<RoutingFile>,
+    /// How replies find their way.
+    pub return_path: Option<ReturnPathFile>,
+}
+
+/// The values of `routing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoutingFile {
+    /// By the routes in this file.
+    Static,
+    /// From the neighbours, besides the routes in this file.
+    Dynamic,
+}
+
+/// The values of `return_path`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReturnPathFile {
+    /// The way that the request came.
+    AsCame,
+    /// By the routes.
+    Any,
 }
 
 /// A table `[[neighbour]]`: exactly one of `id` and `certificate` says who it must prove to be.
@@ -57,6 +81,8 @@ pub struct NeighbourFile {
     /// Where to dial it; without an address we wait for it to dial us.
     #[serde(default, deserialize_with = "some_address")]
     pub address: Option<SocketAddr>,
+    /// What the link to it costs, where ways are learned.
+    pub cost: Option<i64>,
 }
 
 /// A table `[[route]]`.

@@ -7,11 +7,11 @@ use std::path::Path;
 use peerbound_dtls::{
     Context, ContextConfig, Identity, IdentityError, KeyHash, X509, check_validity, read_certificates,
 };
-use peerbound_node::{NeighbourConfig, NodeConfig, StaticRoute, node_id};
+use peerbound_node::{NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
 use crate::config::error::ConfigError;
-use crate::config::file::{ConfigFile, NeighbourFile};
+use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
@@ -19,6 +19,14 @@ const MTU_MIN: i64 = 256;
 
 /// The greatest: the payload of the largest UDP datagram over IPv4.
 const MTU_MAX: i64 = 65_507;
+
+/// The least where ways are learned: the proof of a node with a P-256 key takes some 700 bytes, with an RSA
+/// key of 2048 bits some 1200.
+const DYNAMIC_MTU_MIN: i64 = 1280;
+
+/// The greatest cost of a link: a way of 32 of them, as many as a frame crosses, is still one.
+const COST_MAX: i64 = 2000;
+const _: () = assert!(32 * COST_MAX < 65_535);
 
 /// Neighbours of one node: 1024 x 200 kB = 200 MB at worst.
 const NEIGHBOURS_MAX: usize = 1024;
@@ -73,7 +81,12 @@ impl Validation<'_> {
         let neighbours = self.neighbours(file, us)?;
         let names = self.names(file, &neighbours)?;
         let routes = self.routes(file, us, &neighbours, &names)?;
-        let node = NodeConfig { mtu, neighbours, routes, ..NodeConfig::new(context) };
+        let routing = self.routing(file, mtu)?;
+        let return_path = match file.node.return_path {
+            None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
+            Some(ReturnPathFile::Any) => ReturnPath::Any,
+        };
+        let node = NodeConfig { mtu, neighbours, routes, routing, return_path, ..NodeConfig::new(context) };
         Ok(DaemonConfig { node, listen: file.node.listen, names })
     }
 
@@ -83,6 +96,39 @@ impl Validation<'_> {
                 format!("{bytes} bytes are out of range: give {MTU_MIN} to {MTU_MAX}, or leave it out");
             self.value("node.mtu", problem)
         })
+    }
+
+    fn routing(&self, file: &ConfigFile, mtu: u16) -> Result<Routing, ConfigError> {
+        let mut costs = BTreeMap::new();
+        for neighbour in &file.neighbour {
+            let Some(cost) = neighbour.cost else { continue };
+            let key = format!("neighbour {:?}", neighbour.name);
+            let checked = u16::try_from(cost).ok().filter(|_| (1..=COST_MAX).contains(&cost));
+            let Some(checked) = checked else {
+                let problem = format!("{cost} is no cost of a link: give 1 to {COST_MAX}, or leave it out");
+                return Err(self.value(&format!("{key}.cost"), problem));
+            };
+            costs.insert(self.neighbour_id(neighbour, &key)?, checked);
+        }
+        match file.node.routing {
+            None | Some(RoutingFile::Static) => {
+                if let Some(neighbour) = file.neighbour.iter().find(|neighbour| neighbour.cost.is_some()) {
+                    let key = format!("neighbour {:?}.cost", neighbour.name);
+                    let problem = "costs mean nothing where routes are static: remove it, or write `routing = \"dynamic\"` in [node]";
+                    return Err(self.value(&key, problem.to_owned()));
+                }
+                Ok(Routing::Static)
+            }
+            Some(RoutingFile::Dynamic) if i64::from(mtu) < DYNAMIC_MTU_MIN => {
+                let problem = format!(
+                    "{mtu} bytes are too few for what nodes prove: dynamic routing takes an mtu of {DYNAMIC_MTU_MIN} or more"
+                );
+                Err(self.value("node.routing", problem))
+            }
+            Some(RoutingFile::Dynamic) => {
+                Ok(Routing::Dynamic(RouterConfig { costs, ..RouterConfig::default() }))
+            }
+        }
     }
 
     fn context(&self, file: &ConfigFile) -> Result<Context, ConfigError> {
@@ -130,6 +176,10 @@ impl Validation<'_> {
                 identity.name()
             );
             return Err(self.value("node.roots", problem));
+        }
+        if file.node.routing == Some(RoutingFile::Dynamic) && identity.has_chain() {
+            let problem = "dynamic routing takes a certificate that a root issued itself, and ours has others in between: have the root issue one, or write `routing = \"static\"`";
+            return Err(self.value("node.routing", problem.to_owned()));
         }
         Context::new(ContextConfig::new(identity, roots))
             .map_err(|source| ConfigError::Context { file: certificate_path, source })

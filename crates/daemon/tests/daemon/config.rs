@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
 use peerbound_dtls::{Authority, Identity, Validity};
-use peerbound_node::node_id;
+use peerbound_node::{ReturnPath, Routing, node_id};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"[node]
@@ -49,6 +49,22 @@ fn a_good_file_is_taken_as_it_is_meant() {
         assert_eq!(config.find(&site.id(name).to_string()), Some(site.id(name)));
     }
     assert_eq!(config.find("E"), None);
+}
+
+#[test]
+fn routes_are_learned_where_the_file_says_so() {
+    let site = Site::new();
+    let text = GOOD.replace("mtu = 1200", "routing = \"dynamic\"\nreturn_path = \"any\"");
+    let text = text.replace("id = \"$C\"", "id = \"$C\"\ncost = 250");
+
+    let config = site.load(&text).unwrap();
+
+    let Routing::Dynamic(routing) = &config.node.routing else { panic!("{:?}", config.node.routing) };
+    assert_eq!(routing.costs.iter().collect::<Vec<_>>(), [(&site.id("C"), &250)]);
+    assert_eq!(config.node.return_path, ReturnPath::Any);
+    let plain = site.load(GOOD).unwrap();
+    assert!(matches!(plain.node.routing, Routing::Static));
+    assert_eq!(plain.node.return_path, ReturnPath::AsCame);
 }
 
 #[test]
@@ -131,6 +147,21 @@ fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
     for (good, wrong, expected) in [
         ("1200", "255", "node.mtu: 255 bytes are out of range: give 256 to 65507, or leave it out"),
         ("1200", "65508", "node.mtu: 65508 bytes are out of range"),
+        (
+            "mtu = 1200",
+            "mtu = 1200\nrouting = \"dynamic\"",
+            "node.routing: 1200 bytes are too few for what nodes prove: dynamic routing takes an mtu of 1280 or more",
+        ),
+        (
+            "[[route]]",
+            "cost = 0\n\n[[route]]",
+            "neighbour \"C\".cost: 0 is no cost of a link: give 1 to 2000, or leave it out",
+        ),
+        (
+            "[[route]]",
+            "cost = 7\n\n[[route]]",
+            "neighbour \"C\".cost: costs mean nothing where routes are static",
+        ),
         ("1200", "-1", "node.mtu: -1 bytes are out of range"),
         ("1200", "9223372036854775807", "node.mtu: 9223372036854775807 bytes are out of range"),
         ("[\"ca.pem\"]", "[]", "node.roots: name at least one file with a root certificate"),

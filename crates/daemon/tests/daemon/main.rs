@@ -2,6 +2,7 @@
 
 mod batches;
 mod config;
+mod observing;
 mod relaying;
 mod shutdown;
 mod support;

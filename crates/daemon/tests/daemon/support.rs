@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerbound_daemon::{Daemon, DaemonConfig};
+use peerbound_daemon::{Daemon, DaemonConfig, StartOptions};
 use peerbound_dtls::{Authority, Context, ContextConfig, Identity, KeylogSink, Validity};
 use peerbound_node::{Event, NeighbourConfig, NodeConfig, StaticRoute, node_id};
 use peerbound_wire::NodeId;
@@ -50,12 +50,33 @@ impl Members {
         self.start_in(self.context(index, Some(sink)), neighbours, &[])
     }
 
+    /// Starts a node with options that a deployed one has not.
+    pub(crate) fn start_with(
+        &self,
+        index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        options: StartOptions,
+    ) -> Daemon {
+        let mut config = self.config_in(self.context(index, None), neighbours, &[]);
+        config.node.observe_sessions = options.observer.is_some();
+        Daemon::start_with(config, options).unwrap()
+    }
+
     fn start_in(
         &self,
         context: Context,
         neighbours: &[(usize, Option<SocketAddr>)],
         routes: &[(usize, usize)],
     ) -> Daemon {
+        Daemon::start(self.config_in(context, neighbours, routes)).unwrap()
+    }
+
+    fn config_in(
+        &self,
+        context: Context,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+    ) -> DaemonConfig {
         let neighbours = neighbours.iter().map(|(index, address)| NeighbourConfig {
             id: self.ids[*index],
             name: format!("node{index}"),
@@ -69,7 +90,7 @@ impl Members {
             ..NodeConfig::new(context)
         };
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        Daemon::start(DaemonConfig { node, listen, names: Default::default() }).unwrap()
+        DaemonConfig { node, listen, names: Default::default() }
     }
 
     /// A node alone, on a given address.

@@ -16,6 +16,7 @@ mod raw_peer;
 mod rekey;
 mod renegotiation;
 mod resumption;
+mod signatures;
 mod simultaneous;
 mod sizes;
 mod support;

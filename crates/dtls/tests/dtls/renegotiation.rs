@@ -1,7 +1,8 @@
 //! A session is never negotiated a second time, whoever asks (RFC 5746, CVE-2009-3555).
 
 use peerbound_dtls::{
-    CloseReason, ContentType, Context, ContextConfig, Outcome, Plaintexts, Profile, Records, Teaching,
+    CloseReason, ContentType, Context, ContextConfig, Outcome, Plaintexts, Profile, Records, Renegotiation,
+    Teaching,
 };
 
 use crate::support::{Ended, World, assert_alive, drain, exchange, receive, seal};
@@ -10,7 +11,7 @@ use crate::vclock::VirtualClock;
 /// A profile that lets clients renegotiate, with a suite that a node takes.
 fn willing() -> Profile {
     let suites = Teaching::with_suites("ECDHE-ECDSA-AES128-GCM-SHA256");
-    Profile::Teaching(Teaching { renegotiation: true, ..suites })
+    Profile::Teaching(Teaching { renegotiation: Renegotiation::Allowed, ..suites })
 }
 
 fn context_of(world: &World, name: &str, profile: Profile) -> Context {

@@ -13,6 +13,7 @@ use crate::event::{Event, FrameAction, FrameSeen};
 use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::{Node, SendError, Sending};
 use crate::relay::Decision;
+use crate::router::Router;
 
 /// Why a frame did not go into a link session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,12 @@ impl Node {
             self.on_routing_frame(from, &header, payload, now);
             return;
         }
-        match self.relay.decide(&header, from, usable(&self.neighbours), now) {
+        match self.relay.decide(
+            &header,
+            from,
+            (usable(&self.neighbours), learned(self.router.as_deref())),
+            now,
+        ) {
             Decision::Deliver => self.deliver(from, &header, payload, now),
             Decision::Forward { next, header: onward } => {
                 let payload_bytes = payload.len();
@@ -122,7 +128,9 @@ impl Node {
             self.deliver(self.us, &header, payload, now);
             return Ok(header.packet);
         }
-        let Some(next) = self.relay.next_hop(&header, usable(&self.neighbours), now) else {
+        let Some(next) =
+            self.relay.next_hop(&header, (usable(&self.neighbours), learned(self.router.as_deref())), now)
+        else {
             self.counters.drop_frame(FrameDrop::NoRoute);
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
             return Err(self.explain_no_route(header.destination));
@@ -203,6 +211,9 @@ impl Node {
                     self.count_delivery(from, header, payload);
                     return self.answer_ping(header, payload, now);
                 }
+                Ok(Ping { token }) if self.is_measurement(header.source, token, now) => {
+                    return self.count_delivery(from, header, payload);
+                }
                 Ok(Ping { token }) => Event::Pong { from: header.source, token, header: *header },
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
@@ -282,6 +293,11 @@ impl Node {
 /// Says which neighbours carry frames at this moment.
 fn usable(neighbours: &BTreeMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
     |id| neighbours.get(id).is_some_and(Neighbour::is_usable)
+}
+
+/// Says which neighbour leads to a destination, as far as was learned.
+fn learned(router: Option<&Router>) -> impl Fn(&NodeId) -> Option<NodeId> {
+    move |destination| router?.next_hop(destination)
 }
 
 fn action_of(sent: Result<(), Unsent>, next: NodeId) -> FrameAction {

@@ -7,7 +7,7 @@ use peerbound_dtls::{AssociationEvent, CloseReason, DownReason, Peer};
 use peerbound_wire::{Header, Hello, Kind, NodeId, RoutingMessage};
 
 use crate::counters::FrameDrop;
-use crate::event::Event;
+use crate::event::{Event, SessionSeen};
 use crate::links::Link;
 use crate::liveness::LinkState;
 use crate::neighbour::{Neighbour, NeighbourState};
@@ -29,8 +29,14 @@ impl Node {
                 return link.peer;
             };
             match event {
-                AssociationEvent::Up(peer) => self.on_session_up(address, &peer, now),
-                AssociationEvent::Replaced(_) => self.on_session_replaced(address, now),
+                AssociationEvent::Up(peer) => {
+                    self.tell_of_session(address, &peer);
+                    self.on_session_up(address, &peer, now);
+                }
+                AssociationEvent::Replaced(peer) => {
+                    self.tell_of_session(address, &peer);
+                    self.on_session_replaced(address, now);
+                }
                 AssociationEvent::CandidateFailed(reason) => {
                     self.count_refusal(&reason);
                     self.tell_of_stranger(address, reason, now);
@@ -55,24 +61,38 @@ impl Node {
             self.counters.drop_frame(FrameDrop::NotFromNeighbour);
             return;
         }
-        let Ok(RoutingMessage::Hello(hello)) = RoutingMessage::decode(payload) else {
+        let Ok(message) = RoutingMessage::decode(payload) else {
             self.counters.drop_frame(FrameDrop::BadFrame);
             return;
         };
         self.counters.frames_delivered += 1;
+        let RoutingMessage::Hello(hello) = message else {
+            self.on_routing_message(from, &message, now);
+            return;
+        };
         let Some(neighbour) = self.neighbours.get_mut(&from) else {
             return;
         };
+        let mut has_restarted = false;
         if let Some(liveness) = neighbour.liveness_mut() {
+            has_restarted = liveness.is_other_boot(header.boot_epoch);
             liveness.on_hello(hello, header.boot_epoch, now);
         }
+        if has_restarted && neighbour.is_usable() {
+            // It has lost what it told us and what we told it: ways by it are gone until it tells anew.
+            self.route_past(from, now);
+            self.route_by(from, now);
+        }
+        let Some(neighbour) = self.neighbours.get_mut(&from) else {
+            return;
+        };
         if neighbour.link_state(now) == Some(LinkState::Alive) {
-            self.announce(from);
+            self.announce(from, now);
         }
         self.send_hello_if_due(from, now);
     }
 
-    fn announce(&mut self, id: NodeId) {
+    fn announce(&mut self, id: NodeId, now: Instant) {
         let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce()) else {
             return;
         };
@@ -82,6 +102,20 @@ impl Node {
         {
             tracing::info!(%id, %address, suite = peer.suite.name, "Neighbour up");
             self.events.push_back(Event::NeighbourUp { id, address, role, peer });
+        }
+        self.route_by(id, now);
+    }
+
+    fn tell_of_session(&mut self, address: SocketAddr, peer: &Peer) {
+        if !self.config.observe_sessions {
+            return;
+        }
+        let session = self.links.get(&address).and_then(|link| link.association.session());
+        let secrets = session.and_then(|session| Some((session.role(), session.secrets()?)));
+        if let Some((role, secrets)) = secrets {
+            let peer = crate::node_id(&peer.key);
+            let secrets = Box::new(secrets.clone());
+            self.events.push_back(Event::Session(SessionSeen { peer, address, role, secrets }));
         }
     }
 
@@ -127,6 +161,7 @@ impl Node {
             let reason = format!("it came back from {address}");
             tracing::info!(%id, reason, "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason });
+            self.route_past(id, now);
         }
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.come_up(address, now);
@@ -177,6 +212,7 @@ impl Node {
         if was_up {
             tracing::info!(%id, %reason, "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
+            self.route_past(id, now);
         } else if elsewhere.is_none() {
             tracing::info!(%id, %address, %reason, "Neighbour not reached");
             self.events.push_back(Event::DialFailed { id, address, reason: reason.to_string() });
@@ -227,6 +263,7 @@ impl Node {
         if was_announced {
             tracing::info!(%id, reason = silence.reason(), "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: silence.reason().to_owned() });
+            self.route_past(id, now);
         } else {
             tracing::info!(%id, %address, reason = silence.reason(), "Neighbour not reached");
             self.events.push_back(Event::DialFailed { id, address, reason: silence.reason().to_owned() });

@@ -7,6 +7,7 @@ mod hostile;
 mod liveness;
 mod loss;
 mod relaying;
+mod routing;
 mod support;
 mod triangle;
 #[path = "../../../dtls/tests/dtls/vclock.rs"]

@@ -50,6 +50,8 @@ pub(crate) struct Net {
     pub(crate) weather: Weather,
     /// Wires that carry nothing, as (from, to).
     pub(crate) cut: BTreeSet<(usize, usize)>,
+    /// Wires that take longer than others, as (from, to), and by how much.
+    pub(crate) slow: BTreeMap<(usize, usize), Duration>,
     /// Wires that carry no alerts, and so no farewells, as (from, to).
     pub(crate) farewells_lost: BTreeSet<(usize, usize)>,
     /// Whether records in the clear get lost, and with them every handshake.
@@ -108,6 +110,7 @@ impl Net {
             wire: BTreeMap::new(),
             weather: Weather::new(FAIR, 0),
             cut: BTreeSet::new(),
+            slow: BTreeMap::new(),
             farewells_lost: BTreeSet::new(),
             handshakes_lost: false,
             insiders: BTreeMap::new(),
@@ -255,7 +258,8 @@ impl Net {
             Event::NeighbourDown { id, reason } => Some(format!("{} down: {reason}", of(id))),
             Event::DialFailed { id, reason, .. } => Some(format!("{} not reached: {reason}", of(id))),
             Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
-            Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } | Event::Frame(_) => None,
+            Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => None,
+            Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => None,
         };
         self.events[index].iter().filter_map(word).collect()
     }
@@ -373,7 +377,9 @@ impl Net {
         let is_an_answer = destination != address(to);
         let port = if is_an_answer { address(from).port() } else { self.ports[from] };
         let source = SocketAddr::new(address(from).ip(), port);
+        let slower = self.slow.get(&(from, to)).copied().unwrap_or_default();
         for arrival in self.weather.arrivals() {
+            let arrival = arrival + slower;
             let packet = Packet { from, source, to, bytes: bytes.clone() };
             self.wire.entry(self.clock.elapsed() + arrival).or_default().push_back(packet);
         }

@@ -1,0 +1,128 @@
+//! The words in which all forms of a trace speak of datagrams, verdicts and sessions.
+
+use peerbound_cid::{TLS12_CID, WireForm, WireRecord};
+use peerbound_dtls::{ContentType, Record, Records};
+use peerbound_node::{Lock, Verdict};
+
+use crate::run::ID_BYTES;
+use crate::trace::{HostIndex, SealedBy, Trace};
+
+/// Bytes of a handshake message header (RFC 6347, 4.2.2); its type is the first.
+const HANDSHAKE_HEADER_BYTES: usize = 12;
+
+impl Trace {
+    /// Returns what people call a host.
+    #[must_use]
+    pub fn name_of(&self, host: HostIndex) -> &str {
+        let index = usize::try_from(host.0).unwrap_or(usize::MAX);
+        self.hosts.get(index).map_or("?", |host| &host.name)
+    }
+
+    /// Says which session sealed a record: "session A–B, direction B→A".
+    #[must_use]
+    pub fn describe_seal(&self, sealed: SealedBy) -> String {
+        let (one, other) = (sealed.from.min(sealed.to), sealed.from.max(sealed.to));
+        let name = |host| self.name_of(host);
+        format!("session {}–{}, direction {}→{}", name(one), name(other), name(sealed.from), name(sealed.to))
+    }
+}
+
+/// Returns the one word for how a datagram ended at a node: a lock's name, or `accepted`,
+/// `challenged`, `killed`.
+#[must_use]
+pub fn word_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted => "accepted",
+        Verdict::Challenged => "challenged",
+        Verdict::Killed => "killed",
+        Verdict::Dropped(lock) => match lock {
+            Lock::Kernel | Lock::Demux | Lock::Gate | Lock::Replay | Lock::RecordAuth | Lock::Identity => {
+                lock.name()
+            }
+        },
+    }
+}
+
+/// Says what a datagram holds, as far as anyone can see who has no keys: "ClientHello",
+/// "ServerHello, Certificate, ServerHelloDone", "application data #12".
+#[must_use]
+pub fn contents_of(datagram: &[u8]) -> String {
+    if let Some(words) = with_id(datagram) {
+        return words;
+    }
+    let mut words: Vec<String> = Vec::new();
+    for record in Records::of(datagram) {
+        match record {
+            Ok(record) => words.extend(words_of(&record)),
+            Err(_) if words.is_empty() => return format!("no record ({} bytes)", datagram.len()),
+            Err(_) => words.push("rubbish".to_owned()),
+        }
+    }
+    words.dedup();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+/// Names a record with a Connection ID. What it carries is under the seal.
+fn with_id(datagram: &[u8]) -> Option<String> {
+    if datagram.first() != Some(&TLS12_CID) {
+        return None;
+    }
+    let (record, _) = WireRecord::split(datagram, ID_BYTES).ok()?;
+    let WireForm::Identified(id) = record.form else { return None };
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("record #{} with id {id}", record.number.sequence))
+}
+
+/// Names the content of one record.
+fn words_of(record: &Record<'_>) -> Vec<String> {
+    let header = &record.header;
+    if header.epoch > 0 {
+        let what = match header.content_type {
+            ContentType::ChangeCipherSpec => "ChangeCipherSpec",
+            ContentType::Alert => "alert",
+            ContentType::Handshake => "Finished",
+            ContentType::ApplicationData => "data",
+        };
+        return vec![format!("{what} #{}", header.sequence)];
+    }
+    match header.content_type {
+        ContentType::ChangeCipherSpec => vec!["ChangeCipherSpec".to_owned()],
+        ContentType::Alert => vec!["alert in the clear".to_owned()],
+        ContentType::ApplicationData => vec!["data in the clear".to_owned()],
+        ContentType::Handshake => handshake_messages(record.body()).into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// Names the handshake messages in the body of a record in the clear; fragments of one once.
+#[must_use]
+pub fn handshake_messages(body: &[u8]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut rest = body;
+    while let Some((header, after)) = rest.split_first_chunk::<HANDSHAKE_HEADER_BYTES>() {
+        let name = handshake_name(header[0]);
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+        let fragment = usize::from(header[9]) << 16 | usize::from(header[10]) << 8 | usize::from(header[11]);
+        rest = after.get(fragment..).unwrap_or_default();
+    }
+    names
+}
+
+/// Names a handshake message by its number (RFC 5246, 7.4; RFC 6347, 4.3.2).
+fn handshake_name(number: u8) -> &'static str {
+    match number {
+        0 => "HelloRequest",
+        1 => "ClientHello",
+        2 => "ServerHello",
+        3 => "HelloVerifyRequest",
+        11 => "Certificate",
+        12 => "ServerKeyExchange",
+        13 => "CertificateRequest",
+        14 => "ServerHelloDone",
+        15 => "CertificateVerify",
+        16 => "ClientKeyExchange",
+        20 => "Finished",
+        _ => "unknown message",
+    }
+}

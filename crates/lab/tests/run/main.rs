@@ -1,0 +1,10 @@
+//! Whole runs on the simulator: what the judge finds, and what he must not miss.
+
+mod determinism;
+mod ladder;
+mod library;
+mod mutants;
+mod plans;
+mod properties;
+mod record_models;
+mod support;

@@ -1,0 +1,177 @@
+//! What finding ways costs: one update that changes something and one that does not, a table of a thousand
+//! origins learnt from one neighbour, and a whole mesh without sessions, from nothing until every node
+//! has a way to every other and all is quiet.
+//!
+//! `cargo bench -p peerbound-node --bench routing` prints the mesh last; `-- mesh 300 1000` prints
+//! meshes of these sizes alone.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use criterion::{BatchSize, Criterion, Throughput};
+use peerbound_node::{ProofBook, Router, RouterConfig};
+use peerbound_wire::{Metric, NodeId, Path, RouteSeq, RoutingMessage, Update, UpdatesPacker};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use mesh::{Mesh, Nursery, Plan, Toy, proofs_of};
+
+#[path = "../tests/router/mesh.rs"]
+mod mesh;
+
+const ORIGINS: u16 = 1000;
+const MESSAGE_BYTES: usize = 1300;
+
+fn main() {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "mesh").skip(1).peekable();
+    if arguments.peek().is_some() {
+        arguments.filter_map(|argument| argument.parse().ok()).for_each(report_mesh);
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("routing");
+    group.throughput(Throughput::Elements(ORIGINS.into()));
+    let mut learned = Learner::new();
+    learned.learn();
+    let mut metric = 200;
+    group.bench_function("updates_without_news", |bencher| bencher.iter(|| learned.hear(black_box(100))));
+    group.bench_function("updates_with_news", |bencher| {
+        bencher.iter(|| {
+            metric = 300 - metric;
+            learned.hear(black_box(metric));
+        });
+    });
+    group.bench_function("table_from_nothing", |bencher| {
+        bencher.iter_batched(Learner::new, |mut learner| learner.learn(), BatchSize::LargeInput);
+    });
+    group.finish();
+    criterion.final_summary();
+    report_mesh(300);
+}
+
+/// A router with six neighbours, one of whom tells it of a thousand origins.
+struct Learner {
+    router: Router,
+    teacher: NodeId,
+    sync: u32,
+    number: u32,
+    now: Instant,
+    book: Arc<ProofBook>,
+}
+
+impl Learner {
+    fn new() -> Self {
+        let now = mesh::now();
+        let ids: Vec<_> = (0..7_u8).map(|index| NodeId::new([index + 1; 16])).collect();
+        let book = Arc::new(ProofBook::new(Nursery));
+        let mut chance = ChaCha8Rng::seed_from_u64(1);
+        let config = (&RouterConfig::default(), Arc::clone(&book));
+        let router = Router::new(ids[0], &ids[1..], config, Toy(ids[0]), MESSAGE_BYTES, &mut chance, now);
+        let mut learner = Self { router: router.unwrap(), teacher: ids[1], sync: 0, number: 0, now, book };
+        ids[1..].iter().for_each(|id| learner.router.on_neighbour_up(*id, now));
+        while let Some((to, bytes)) = learner.router.poll_transmit() {
+            if let Ok(RoutingMessage::Sync(sync)) = RoutingMessage::decode(&bytes)
+                && to == learner.teacher
+            {
+                learner.sync = sync.ours;
+            }
+        }
+        learner
+    }
+
+    /// Learns all origins, their proofs included.
+    fn learn(&mut self) {
+        self.hear(100);
+        let bytes = proofs_of((0..ORIGINS).map(origin), MESSAGE_BYTES);
+        let mut answers = bytes.iter();
+        while self.router.reachable() < usize::from(ORIGINS) {
+            self.now += Duration::from_millis(5);
+            self.router.handle_timeout(self.now);
+            // Answers come in the order of the questions, as many at a time as may be asked.
+            for answer in answers.by_ref().take(32) {
+                let message = RoutingMessage::decode(answer).unwrap();
+                self.router.on_message(self.teacher, &message, self.now);
+            }
+            while self.router.poll_transmit().is_some() {}
+        }
+    }
+
+    /// Hears of all origins in as few messages as they fill.
+    fn hear(&mut self, metric: u16) {
+        let mut next = 0;
+        while next < ORIGINS {
+            self.number += 1;
+            let mut packer = UpdatesPacker::new(self.sync, self.number, self.number, MESSAGE_BYTES);
+            let path = Path::new(Some(4), &[[1; 4], [2; 4], [3; 4]]);
+            let update =
+                |index| Update { origin: origin(index), seqno: RouteSeq(0), metric: Metric(metric), path };
+            while next < ORIGINS && packer.push(&update(next)) {
+                next += 1;
+            }
+            let bytes = packer.finish();
+            let message = RoutingMessage::decode(&bytes).unwrap();
+            self.router.on_message(self.teacher, &message, self.now);
+        }
+        black_box(&self.book);
+        while self.router.poll_transmit().is_some() {}
+    }
+}
+
+fn origin(index: u16) -> NodeId {
+    let number = (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    NodeId::new(((u128::from(number) << 64) | u128::from(!number)).to_be_bytes())
+}
+
+/// Brings up a mesh of degree 6 with 1 % loss and says what it took.
+fn report_mesh(nodes: usize) {
+    let plan = Plan { loss: 10, jitter: Duration::from_millis(5), ..Plan::random(nodes, 6, 1, 7) };
+    let links = plan.links.len();
+    let started = mesh::now();
+    let mut complete = Duration::ZERO;
+    let mut mesh = None;
+    let memory = measure(|| {
+        let mut made = Mesh::up(plan);
+        complete = made.run_until(Duration::from_secs(60), Mesh::is_complete_at_last);
+        mesh = Some(made);
+    });
+    let mut mesh = mesh.unwrap();
+    let until_complete = started.elapsed();
+    let pairs = (nodes * nodes) as f64;
+    println!("\nmesh of {nodes} routers, {links} links, 1 % loss");
+    println!("  every way known   {complete:?} of virtual time, {until_complete:.2?} of ours");
+    print(&mesh, pairs);
+    println!("  memory            {:.0} bytes a pair, all told", memory.bytes_current as f64 / pairs);
+    mesh.run_for(Duration::from_secs(20));
+    println!("20 s later, {:.2?} of our time", started.elapsed());
+    print(&mesh, pairs);
+    println!("  faults            {}", mesh.faults_among(20).len());
+    let busiest = (0..nodes).max_by_key(|node| mesh.degree(*node)).unwrap();
+    let (messages, bytes) = (mesh.messages, mesh.bytes);
+    let cut_at = mesh::now();
+    mesh.kill(busiest);
+    mesh.run_for(Duration::from_secs(10));
+    println!("a node with {} neighbours dies, {:.2?} of our time", mesh.degree(busiest), cut_at.elapsed());
+    println!("  more              {} messages, {} bytes", mesh.messages - messages, mesh.bytes - bytes);
+    print(&mesh, pairs);
+    println!("  faults            {}", mesh.faults_among(20).len());
+}
+
+fn print(mesh: &Mesh, pairs: f64) {
+    let sum = |count: fn(&peerbound_node::RouterCounters) -> u64| {
+        mesh.routers.iter().map(|router| count(&router.counters())).sum::<u64>()
+    };
+    println!("  messages          {}, {:.1} MB", mesh.messages, mesh.bytes as f64 / 1e6);
+    println!("  updates           {:.2} a pair sent", sum(|counters| counters.updates_sent) as f64 / pairs);
+    println!(
+        "  proofs            {:.3} a pair taken in",
+        sum(|counters| counters.proofs_accepted) as f64 / pairs
+    );
+    println!(
+        "  said again        {}, anew {}, newer numbers asked for {}",
+        sum(|counters| counters.resent),
+        sum(|counters| counters.announced) - mesh.routers.len() as u64,
+        sum(|counters| counters.seq_requests_sent)
+    );
+}

@@ -1,0 +1,416 @@
+//! Finds ways: a distance vector protocol with Babel's feasibility condition (RFC 8966), spoken inside
+//! link sessions (as RFC 8968 has it) with neighbours alone. Pure: messages and time go in, messages come
+//! out; it knows no session and no socket.
+//!
+//! What RFC 8966 repeats is acknowledged here, since a link session has two ends that know each other:
+//! each side asks to be told everything once ([`peerbound_wire::Sync`]), and from then on hears what
+//! changes. What an origin says of itself is signed, and nothing is believed of it before that is verified.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peerbound_dtls::ErrorStack;
+use peerbound_wire::{Metric, NodeId, RouteSeq, RoutingMessage};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+use crate::fifo_map::FifoMap;
+
+mod bits;
+mod config;
+mod feasibility;
+mod hearing;
+mod index;
+mod origins;
+mod peer;
+mod proof;
+mod proving;
+mod requests;
+mod round_trip;
+mod selection;
+mod telling;
+mod view;
+
+pub use config::{LINK_COST_DEFAULT, LinkCost, RouterConfig};
+pub use feasibility::Feasibility;
+pub use proof::{Proof, ProofBook, Signer, Trust};
+pub use view::{CandidateView, RouteView, Standing};
+
+use config::{SEQ_REQUESTS_MAX, SOURCE_KEPT};
+use origins::{Leaving, OWN_SLOT, Origins};
+use peer::{Peer, PeerLink};
+use proving::Asked;
+use requests::{PassedOn, Starving};
+use round_trip::RoundTrip;
+
+/// Rows are numbered in order of their making, and ours is made first.
+const OWN_ROW: u32 = 0;
+
+/// One node's knowledge of ways, and its part in the protocol.
+pub struct Router {
+    us: NodeId,
+    feasibility: Feasibility,
+    link_cost: LinkCost,
+    message_bytes_max: usize,
+    signer: Box<dyn Signer>,
+    proofs: Arc<ProofBook>,
+    origins: Origins,
+    /// By id; the position of one is its slot.
+    peers: Vec<Peer>,
+    next_sync: u32,
+    /// Rows whose proof is to be asked for, with the attempts made.
+    wanted: VecDeque<(u32, u8)>,
+    ask_at: Option<Instant>,
+    asked: BTreeMap<u32, Asked>,
+    /// When the first of them is late, or earlier.
+    late_at: Option<Instant>,
+    /// Rows that need a newer sequence number.
+    starving: BTreeMap<u32, Starving>,
+    /// When the first of them is due, or earlier.
+    starving_at: Option<Instant>,
+    /// Whose path is kept for a row that is not proved yet.
+    first_tellers: BTreeMap<u32, u16>,
+    /// Rows whose path is to be asked for, and when, with the attempts made.
+    pathless: BTreeMap<u32, (Instant, u8)>,
+    /// When the first of them is due, or earlier.
+    pathless_at: Option<Instant>,
+    /// The newest request for a sequence number, by origin.
+    passed_on: FifoMap<NodeId, PassedOn>,
+    announced_at: Instant,
+    announce_at: Option<Instant>,
+    /// Rows without any way, and when to see whether they can be given up.
+    leaving: VecDeque<(Instant, u32)>,
+    /// When something is due, or earlier.
+    due: Option<Instant>,
+    outbox: VecDeque<(NodeId, Vec<u8>)>,
+    changes: Option<VecDeque<RouteChange>>,
+    counters: RouterCounters,
+}
+
+/// A node has another way to somewhere, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteChange {
+    /// Where it leads.
+    pub destination: NodeId,
+    /// The neighbour that leads there; `None` when there is no way.
+    pub next_hop: Option<NodeId>,
+    /// How far it is.
+    pub metric: Metric,
+    /// With which sequence number.
+    pub seqno: RouteSeq,
+}
+
+/// What a router counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouterCounters {
+    /// Messages that came in.
+    pub messages_heard: u64,
+    /// Messages that went out.
+    pub messages_sent: u64,
+    /// Bytes of these.
+    pub bytes_sent: u64,
+    /// Ways that were told of.
+    pub updates_sent: u64,
+    /// Messages with updates that were said again.
+    pub resent: u64,
+    /// Ways that we were told of.
+    pub updates_heard: u64,
+    /// Proofs that were found good.
+    pub proofs_accepted: u64,
+    /// Proofs that were found false.
+    pub proofs_refused: u64,
+    /// Claims that nobody proved.
+    pub claims_forgotten: u64,
+    /// Messages with updates that found no room for a new origin; they are said again.
+    pub without_room: u64,
+    /// Requests for newer sequence numbers, our own and others'.
+    pub seq_requests_sent: u64,
+    /// Times we announced ourselves anew.
+    pub announced: u64,
+}
+
+/// Why a node cannot route dynamically.
+#[derive(Debug, thiserror::Error)]
+pub enum RouterError {
+    /// The key does not sign.
+    #[error("OpenSSL refuses to sign with our key")]
+    Openssl(#[from] ErrorStack),
+    /// Not even we would believe what we say of ourselves.
+    #[error(
+        "our certificate is not issued by one of our roots itself, so no other node could verify what we say of ourselves"
+    )]
+    NotBelieved,
+    /// The proof would not fit a message.
+    #[error(
+        "certificate and signature take {len} bytes, and with some more have to fit {max}: it takes a larger mtu"
+    )]
+    TooLong {
+        /// Bytes of both.
+        len: usize,
+        /// Bytes that fit a message.
+        max: usize,
+    },
+}
+
+impl Router {
+    /// Makes the router of `us`, who has these neighbours, none of which is there yet. No message will be
+    /// longer than `message_bytes_max`.
+    ///
+    /// # Errors
+    /// When the first announcement cannot be signed, or would not be believed by ourselves.
+    pub fn new(
+        us: NodeId,
+        neighbours: &[NodeId],
+        (config, proofs): (&RouterConfig, Arc<ProofBook>),
+        signer: impl Signer + 'static,
+        message_bytes_max: usize,
+        chance: &mut ChaCha8Rng,
+        now: Instant,
+    ) -> Result<Self, RouterError> {
+        let mut ids = neighbours.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let peer = |id: NodeId| {
+            let cost = config.cost_of(&id);
+            Peer { id, short: id.into(), set_cost: cost, cost, round_trip: RoundTrip::default(), link: None }
+        };
+        let peers: Vec<_> = ids.into_iter().map(peer).collect();
+        let mut router = Self {
+            us,
+            feasibility: config.feasibility,
+            link_cost: config.link_cost,
+            message_bytes_max,
+            signer: Box::new(signer),
+            proofs,
+            origins: Origins::new(peers.len(), chance.next_u64()),
+            peers,
+            // By chance, so that a neighbour does not take this boot's first for the last one's.
+            next_sync: chance.next_u32(),
+            wanted: VecDeque::new(),
+            ask_at: None,
+            asked: BTreeMap::new(),
+            late_at: None,
+            starving: BTreeMap::new(),
+            starving_at: None,
+            first_tellers: BTreeMap::new(),
+            pathless: BTreeMap::new(),
+            pathless_at: None,
+            passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX),
+            announced_at: now,
+            announce_at: None,
+            leaving: VecDeque::new(),
+            due: None,
+            outbox: VecDeque::new(),
+            changes: None,
+            counters: RouterCounters::default(),
+        };
+        router.announce(RouteSeq(0), now)?;
+        Ok(router)
+    }
+
+    /// Keeps [`RouteChange`]s from now on, for [`Self::poll_change`].
+    pub fn observe(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    /// Takes note that the link with a neighbour carries frames.
+    pub fn on_neighbour_up(&mut self, id: NodeId, now: Instant) {
+        let Some(slot) = self.slot_of(&id) else { return };
+        if self.peer(slot).link.is_some() {
+            self.on_neighbour_down(id, now);
+        }
+        let sync = self.next_sync();
+        self.peer_mut(slot).link = Some(Box::new(PeerLink::new(sync, now)));
+        self.schedule(now);
+        self.run(now);
+    }
+
+    /// Takes note that the link with a neighbour carries nothing any more: everything that it told is
+    /// retracted at once.
+    pub fn on_neighbour_down(&mut self, id: NodeId, now: Instant) {
+        let Some(slot) = self.slot_of(&id) else { return };
+        if self.peer_mut(slot).link.take().is_none() {
+            return;
+        }
+        self.forget_asked_of(slot, now);
+        self.forget_told_by(slot, now);
+        self.run(now);
+    }
+
+    /// Returns whether links cost by their round trips, so that these are to be measured.
+    #[must_use]
+    pub fn measures(&self) -> bool {
+        self.link_cost == LinkCost::RoundTrip
+    }
+
+    /// Takes in a round trip to a neighbour, and chooses anew where that changes the cost of its link.
+    pub fn on_round_trip(&mut self, id: NodeId, time: Duration, now: Instant) {
+        let Some(slot) = self.slot_of(&id).filter(|_| self.measures()) else { return };
+        let peer = self.peer_mut(slot);
+        let Some(steps) = peer.round_trip.measure(time) else { return };
+        peer.cost = peer.set_cost.saturating_add(steps.saturating_mul(round_trip::STEP_COST));
+        let told = |number: &u32| !self.origins.candidate(*number, slot).metric.is_infinite();
+        let told: Vec<_> = self.origins.numbers().filter(told).collect();
+        told.into_iter().for_each(|number| self.select(number, None, now));
+        self.run(now);
+    }
+
+    /// Takes in a message of a neighbour.
+    pub fn on_message(&mut self, from: NodeId, message: &RoutingMessage<'_>, now: Instant) {
+        let Some(slot) = self.slot_of(&from).filter(|slot| self.peer(*slot).link.is_some()) else {
+            return;
+        };
+        self.counters.messages_heard += 1;
+        match message {
+            RoutingMessage::Hello(_) => {}
+            RoutingMessage::Sync(sync) => self.on_sync(slot, *sync, now),
+            RoutingMessage::Updates(updates) => self.on_updates(slot, updates, now),
+            RoutingMessage::Acknowledgement(heard) => self.on_acknowledgement(slot, heard, now),
+            RoutingMessage::SeqRequests(requests) => {
+                requests.iter().for_each(|request| self.on_seq_request(slot, request, now));
+            }
+            RoutingMessage::ProofRequests(requests) => self.on_proof_requests(slot, requests, now),
+            RoutingMessage::Proofs(proofs) => self.on_proofs(slot, proofs, now),
+        }
+        self.run(now);
+    }
+
+    /// Lets everything happen that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.run(now);
+    }
+
+    /// Takes the next message, and the neighbour it is for.
+    pub fn poll_transmit(&mut self) -> Option<(NodeId, Vec<u8>)> {
+        self.outbox.pop_front()
+    }
+
+    /// Takes the next change of a way; only after [`Self::observe`].
+    pub fn poll_change(&mut self) -> Option<RouteChange> {
+        self.changes.as_mut()?.pop_front()
+    }
+
+    /// Returns when [`Self::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Returns the neighbour that leads to a destination.
+    #[must_use]
+    pub fn next_hop(&self, destination: &NodeId) -> Option<NodeId> {
+        let row = self.origins.row(self.origins.find(destination)?);
+        self.peers.get(usize::from(row.next)).map(|peer| peer.id)
+    }
+
+    /// Returns what was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> RouterCounters {
+        self.counters
+    }
+
+    fn run(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.due = None;
+        self.announce_if_due(now);
+        self.ask_proofs_if_due(now);
+        self.ask_sequence_numbers_if_due(now);
+        self.ask_paths_if_due(now);
+        self.give_up_rows(now);
+        for slot in 0..self.slots() {
+            self.speak_if_due(slot, now);
+        }
+        let peers = self.peers.iter().filter_map(|peer| peer.link.as_ref()?.poll_timeout());
+        let leaving = self.leaving.front().map(|(at, _)| *at);
+        let ours = [self.announce_at, self.ask_at, self.late_at, self.starving_at, self.pathless_at, leaving];
+        self.due = peers.chain(ours.into_iter().flatten()).min();
+    }
+
+    /// Sees to it that everything due at `at` happens then.
+    fn schedule(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Gives up rows that nobody has told of for so long that nothing old can come back.
+    fn give_up_rows(&mut self, now: Instant) {
+        while let Some((_, number)) = self.leaving.front().copied().filter(|(at, _)| *at <= now) {
+            self.leaving.pop_front();
+            let row = self.origins.row_mut(number);
+            let was_lost_again = std::mem::replace(&mut row.leaving, Leaving::No) == Leaving::LostAgain;
+            if row.is_reachable() || self.origins.has_candidate(number) {
+                continue;
+            }
+            if was_lost_again || self.is_spoken_of(number) {
+                self.keep_for_a_while(number, now);
+            } else {
+                self.remove_row(number);
+            }
+        }
+    }
+
+    /// Draws the conclusion when no neighbour has a way to an origin: of one of which nothing was ever said
+    /// the row goes at once, of another when RFC 8966, 3.5.5 lets what was said be forgotten.
+    fn on_candidate_gone(&mut self, number: u32, now: Instant) {
+        let row = self.origins.row(number);
+        if row.is_reachable() || self.origins.has_candidate(number) {
+            return;
+        }
+        if row.said.is_none() && row.leaving == Leaving::No && !self.is_spoken_of(number) {
+            self.remove_row(number);
+        } else {
+            self.keep_for_a_while(number, now);
+        }
+    }
+
+    fn keep_for_a_while(&mut self, number: u32, now: Instant) {
+        let row = self.origins.row_mut(number);
+        if row.leaving != Leaving::No {
+            row.leaving = Leaving::LostAgain;
+            return;
+        }
+        row.leaving = Leaving::Due;
+        self.leaving.push_back((now + SOURCE_KEPT, number));
+        self.schedule(now + SOURCE_KEPT);
+    }
+
+    fn is_spoken_of(&self, number: u32) -> bool {
+        self.peers.iter().filter_map(|peer| peer.link.as_ref()).any(|link| link.telling.concerns(number))
+    }
+
+    fn remove_row(&mut self, number: u32) {
+        self.starving.remove(&number);
+        self.first_tellers.remove(&number);
+        self.pathless.remove(&number);
+        self.forget_asked(number);
+        self.origins.remove(number);
+    }
+
+    fn next_sync(&mut self) -> u32 {
+        self.next_sync = self.next_sync.wrapping_add(1).max(1);
+        self.next_sync
+    }
+
+    fn slots(&self) -> u16 {
+        u16::try_from(self.peers.len()).unwrap_or(OWN_SLOT)
+    }
+
+    fn slot_of(&self, id: &NodeId) -> Option<u16> {
+        let at = self.peers.binary_search_by_key(id, |peer| peer.id).ok()?;
+        u16::try_from(at).ok()
+    }
+
+    fn peer(&self, slot: u16) -> &Peer {
+        &self.peers[usize::from(slot)]
+    }
+
+    fn peer_mut(&mut self, slot: u16) -> &mut Peer {
+        &mut self.peers[usize::from(slot)]
+    }
+
+    fn link_mut(&mut self, slot: u16) -> Option<&mut PeerLink> {
+        self.peer_mut(slot).link.as_deref_mut()
+    }
+}

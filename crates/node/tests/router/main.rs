@@ -1,0 +1,6 @@
+//! Routers alone, without sessions: one module per hazard.
+
+mod loops;
+mod mesh;
+mod proofs;
+mod stories;
