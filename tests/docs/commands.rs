@@ -38,6 +38,21 @@ fn chapter_two_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_three_shows_what_its_commands_print() {
+    follow("docs/book/src/03-demux.md");
+}
+
+#[test]
+fn chapter_four_shows_what_its_commands_print() {
+    follow("docs/book/src/04-thirteen-bytes.md");
+}
+
+#[test]
+fn chapter_nine_shows_what_its_commands_print() {
+    follow("docs/book/src/09-replay.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
@@ -45,6 +60,9 @@ fn every_page_with_commands_is_followed() {
         "docs/PROVE.md",
         "docs/book/src/01-three-nodes-one-wrong-arrow.md",
         "docs/book/src/02-sockets.md",
+        "docs/book/src/03-demux.md",
+        "docs/book/src/04-thirteen-bytes.md",
+        "docs/book/src/09-replay.md",
     ]
     .map(Path::new);
 
