@@ -148,17 +148,34 @@ fn the_window_in_chapter_nine_is_drawn_from_the_window() {
     assert_current("window.svg", &canvas.finish());
 }
 
-/// The runs that the book shows: a scenario, and which of its datagrams.
+/// Which datagrams of a run are drawn.
+enum Shown {
+    /// Those that the scenario has a name for.
+    Named,
+    /// Those that were sent between these milliseconds.
+    Between(u64, u64),
+}
+
+/// The runs that the book shows.
 #[test]
 fn runs_are_drawn_as_they_went() {
-    for (name, first, last) in [("cid-rebinding", "before", "answer"), ("cid-newest-record-stolen", "", "")] {
+    const RUNS: [(&str, Shown); 4] = [
+        ("queued-before-connect", Shown::Named),
+        ("pass-through", Shown::Between(16, 21)),
+        ("cid-rebinding", Shown::Named),
+        ("cid-newest-record-stolen", Shown::Named),
+    ];
+    for (name, shown) in RUNS {
         let trace = run_of(name);
-        let journeys = trace.journeys();
-        let place = |label: &str| journeys.iter().position(|journey| journey.label == Some(label));
-        let (first, last) = (place(first).unwrap_or(0), place(last).unwrap_or(journeys.len()));
-        let shown: Vec<_> = journeys.iter().take(last + 1).skip(first).map(|journey| journey.entry).collect();
 
-        let svg = sequence(&trace, |journey| shown.contains(&journey.entry), &["peer-moved", "check-failed"]);
+        let svg = sequence(
+            &trace,
+            |journey| match shown {
+                Shown::Named => journey.label.is_some(),
+                Shown::Between(from, until) => (from..until).contains(&(journey.sent_at.0 / 1_000_000)),
+            },
+            &["peer-moved", "check-failed"],
+        );
 
         assert_current(&format!("{name}.svg"), &svg);
     }

@@ -33,7 +33,9 @@ pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool, k
     let ended_at = |journey: &Journey<'_>| journey.end.as_ref().map_or(journey.sent_at, |end| end.at);
     let mut rows: Vec<_> = shown.iter().map(|journey| (ended_at(journey), Row::Arrow(journey))).collect();
     rows.extend(trace.entries.iter().filter_map(|entry| match &entry.what {
-        Happening::Event { host, kind, text } if kinds.contains(kind) => Some((entry.at, Row::Note(format!("{}: {text}", trace.name_of(*host))))),
+        Happening::Event { host, kind, text } if kinds.contains(kind) => {
+            Some((entry.at, Row::Note(format!("{}: {text}", trace.name_of(*host)))))
+        }
         _ => None,
     }));
     rows.sort_by_key(|(at, _)| *at);
@@ -71,11 +73,13 @@ pub(crate) fn sequence(trace: &Trace, is_shown: impl Fn(&Journey<'_>) -> bool, k
     canvas.finish()
 }
 
-/// The hosts that the datagrams touch, in the order of the scenario.
+/// The hosts that the datagrams touch, by their names; the attacker, whose name is longer, at the end.
 fn lanes_of(trace: &Trace, shown: &[&Journey<'_>]) -> Vec<HostIndex> {
     let hosts = (0..).map(HostIndex).take(trace.hosts.len());
     let touches = |host: &HostIndex| shown.iter().any(|j| j.by == *host || end_lane(trace, j) == *host);
-    hosts.filter(touches).collect()
+    let mut lanes: Vec<_> = hosts.filter(touches).collect();
+    lanes.sort_by_key(|host| (trace.name_of(*host).len(), trace.name_of(*host).to_owned()));
+    lanes
 }
 
 /// Where an arrow points: where the datagram ended, or whither it was sent.

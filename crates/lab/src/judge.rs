@@ -638,6 +638,11 @@ impl Judge {
         self.violate(at, Invariant::Conservation, None, text);
     }
 
+    /// Returns the boot epoch that stands in a node's frames, as far as it has made any.
+    pub(crate) fn boot_of(&self, source: NodeId) -> u32 {
+        self.frames.boot_of(source)
+    }
+
     fn name_message(&mut self, host: HostIndex, packet: PacketId, label: String) {
         if let Some(source) = self.hosts.get(host.0 as usize).and_then(|host| host.id) {
             self.frames.name(source, packet, label);

@@ -72,6 +72,8 @@ static LIBRARY: &[LibraryEntry] = entries![
     "relay-reads",
     "relay-tampers",
     "pass-through",
+    "mesh-100",
+    "mesh-1000",
     "cid-rebinding-without-ids",
     "cid-rebinding",
     "cid-old-record-from-elsewhere",

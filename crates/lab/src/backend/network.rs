@@ -398,3 +398,138 @@ impl Network {
 pub(crate) fn later(at: Nanos, by: Duration) -> Nanos {
     Nanos(at.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Pattern, Probability};
+
+    const A: HostIndex = HostIndex(0);
+    const B: HostIndex = HostIndex(1);
+    const ATTACKER: HostIndex = HostIndex(2);
+    const A_TO_B: Path = Path { from: A, to: B };
+
+    fn address(host: HostIndex) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, u8::try_from(host.0).unwrap()], 4433))
+    }
+
+    /// A datagram from A's address to B, from A's hand or another's.
+    fn entry(by: HostIndex, way: Way, bytes: &[u8]) -> Entry {
+        let datagram = Datagram { source: address(A), destination: address(B), bytes: bytes.to_vec() };
+        Entry { from: by, to: Some(B), way, label: None, copy_of: None, datagram }
+    }
+
+    /// Takes everything that arrives until this time, with its bytes.
+    fn arrivals(network: &mut Network, until: Nanos) -> Vec<Vec<u8>> {
+        let due = std::iter::from_fn(|| network.poll_due(until));
+        due.filter_map(|due| match due {
+            Due::Arrival(parcel) => Some(parcel.datagram.bytes),
+            Due::Packet { .. } => None,
+        })
+        .collect()
+    }
+
+    fn after(millis: u64) -> Nanos {
+        Nanos(millis * 1_000_000)
+    }
+
+    fn always(on: Path, action: FaultAction) -> FaultPlan {
+        FaultPlan { on: Course::OneWay(on), which: Which::default(), action }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_datagrams_the_same_fates() {
+        let likely = |value| Probability::new(value).unwrap();
+        let rough = Conditions {
+            loss: likely(0.2),
+            duplicate: likely(0.2),
+            reorder: likely(0.1),
+            jitter: Duration::from_millis(5),
+            ..Conditions::default()
+        };
+        let fates = |seed| {
+            let mut network = Network::new(seed, rough.clone());
+            for number in 0..200_u8 {
+                network.enter(entry(A, Way::Socket, &[number]), after(u64::from(number)));
+            }
+            (network.take_observations(), arrivals(&mut network, after(10_000)))
+        };
+
+        assert_eq!(fates(1), fates(1));
+        assert_ne!(fates(1), fates(2));
+    }
+
+    #[test]
+    fn faults_drop_double_delay_and_change_what_they_are_addressed_to() {
+        let played = |action| {
+            let mut network = Network::new(1, Conditions::default());
+            network.add_fault(&always(A_TO_B, action));
+            network.enter(entry(A, Way::Socket, b"x"), Nanos(0));
+            let soon = arrivals(&mut network, after(5)).len();
+            let late = [after(200), after(400)].map(|until| arrivals(&mut network, until).len());
+            (soon, late.iter().sum::<usize>())
+        };
+
+        assert_eq!(played(FaultAction::Drop), (0, 0));
+        assert_eq!(played(FaultAction::Duplicate), (2, 0));
+        assert_eq!(played(FaultAction::Delay(Duration::from_millis(100))), (0, 1));
+        assert_eq!(played(FaultAction::Reorder), (0, 1));
+    }
+
+    #[test]
+    fn what_the_attacker_holds_goes_on_when_he_lets_it_go() {
+        let mut network = Network::new(1, Conditions::default());
+        let label = Label("kept".to_owned());
+        let first = Which { pattern: Pattern::default(), ..Which::default() };
+        network.add_tap(Course::OneWay(A_TO_B), first, label.clone(), true);
+
+        network.enter(entry(A, Way::Socket, b"held"), Nanos(0));
+        network.enter(entry(A, Way::Socket, b"passes"), Nanos(0));
+
+        assert_eq!(arrivals(&mut network, after(10)), [b"passes".to_vec()]);
+        assert!(network.release(&label, after(10)));
+        assert_eq!(arrivals(&mut network, after(20)), [b"held".to_vec()]);
+        assert!(!network.release(&label, after(20)));
+    }
+
+    #[test]
+    fn what_comes_from_a_spoofed_address_waits_behind_the_attackers_datagram() {
+        let mut network = Network::new(1, Conditions::default());
+        network.enter(entry(A, Way::Socket, b"on its way"), Nanos(0));
+
+        network.enter(entry(ATTACKER, Way::Injected, b"forged"), Nanos(500_000));
+        network.enter(entry(A, Way::Socket, b"later"), Nanos(600_000));
+
+        let order = [b"forged".to_vec(), b"on its way".to_vec(), b"later".to_vec()];
+        assert_eq!(arrivals(&mut network, after(10)), order);
+    }
+
+    #[test]
+    fn a_path_that_is_down_carries_neither_datagrams_nor_errors() {
+        let mut network = Network::new(1, Conditions::default());
+        network.set_path(A_TO_B, &Conditions { is_up: false, ..Conditions::default() });
+
+        network.enter(entry(A, Way::Socket, b"x"), Nanos(0));
+        network.enter_packet(A_TO_B, vec![1], Nanos(0));
+
+        assert!(network.poll_due(after(1000)).is_none());
+        let lost = network
+            .take_observations()
+            .into_iter()
+            .any(|seen| matches!(seen.what, Observed::Lost { why, .. } if why == "partition"));
+        assert!(lost);
+    }
+
+    #[test]
+    fn the_sender_of_what_does_not_fit_is_to_be_told_how_much_does() {
+        let narrow = Conditions { mtu: Some(1000), ..Conditions::default() };
+        let mut network = Network::new(1, narrow);
+
+        // With 28 bytes of headers, 972 fit exactly.
+        network.enter(entry(A, Way::Socket, &[0; 972]), Nanos(0));
+        network.enter(entry(A, Way::Socket, &[0; 973]), Nanos(0));
+
+        assert_eq!(network.take_too_big().iter().map(|told| told.mtu).collect::<Vec<_>>(), [1000]);
+        assert_eq!(arrivals(&mut network, after(10)).len(), 1);
+    }
+}

@@ -14,6 +14,10 @@ pub(crate) const NETNS_HOSTS_MAX: usize = 32;
 /// How long a run in real time may take. Longer ones wait for timers, which is what virtual time is for.
 pub(crate) const REAL_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// How near a round trip may come to a timeout that begins with it: closer, and the machine decides which
+/// of them is first.
+const TIMER_PRECISION: Duration = Duration::from_millis(50);
+
 /// Says the first thing in a scenario that a backend of real sockets cannot do.
 pub(crate) fn refuse(scenario: &Scenario, backend: Backend) -> Result<(), StageError> {
     let first = of_the_whole(scenario, backend)
@@ -51,7 +55,7 @@ fn of_the_whole(scenario: &Scenario, backend: Backend) -> Option<String> {
                 nat.name
             ),
             Backend::Netns => format!(
-                "make the NAT {:?} behave as asked: the kernel's own has one mapping and one filter; use --on sim",
+                "translate addresses (`nat` {:?}): no kernel stands between the hosts there; use --on sim",
                 nat.name
             ),
         });
@@ -69,11 +73,30 @@ fn of_the_whole(scenario: &Scenario, backend: Backend) -> Option<String> {
     if of_a_host.is_some() {
         return of_a_host;
     }
+    if let Some(tight) = tight_timing(scenario) {
+        return Some(tight);
+    }
     let addresses: BTreeSet<_> = scenario.hosts.iter().map(|host| host.address.ip()).collect();
     if backend == Backend::Netns && addresses.len() < hosts {
         return Some("give one address to two hosts (`address`): use --on sim".to_owned());
     }
     None
+}
+
+/// Finds a link on which an answer comes at the moment at which its sender stops waiting for it.
+fn tight_timing(scenario: &Scenario) -> Option<String> {
+    scenario.links.iter().find_map(|link| {
+        let round_trip = link.forth.latency + link.back.latency;
+        let timeouts = link.between.iter().filter_map(|end| match &scenario.hosts.get(end.0 as usize)?.role {
+            HostRole::Node(plan) => Some(plan.first_timeout),
+            HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        });
+        let tight = timeouts.into_iter().find(|timeout| timeout.abs_diff(round_trip) < TIMER_PRECISION)?;
+        Some(format!(
+            "tell a round trip of {round_trip:?} from a timeout of {tight:?} (`latency`, `first_timeout`): in \
+             real time they must be {TIMER_PRECISION:?} apart; use --on sim, where time is virtual"
+        ))
+    })
 }
 
 fn in_steps(scenario: &Scenario, backend: Backend) -> Option<String> {

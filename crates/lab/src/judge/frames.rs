@@ -15,7 +15,8 @@ type FrameKey = (NodeId, u32, PacketId);
 /// The frames that scenarios have named, and who forwarded which.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    forwarded: BTreeSet<(HostIndex, FrameKey)>,
+    /// Which frames have left which node.
+    passed: BTreeSet<(HostIndex, FrameKey)>,
     boots: BTreeMap<NodeId, u32>,
     labels: BTreeMap<FrameKey, String>,
     /// What sources did with their frames: a frame gets its name, if any, only after that.
@@ -74,12 +75,18 @@ impl Frames {
     /// Gives a name to the frame that its source numbered so since its last boot.
     pub(crate) fn name(&mut self, source: NodeId, packet: PacketId, label: String) {
         // Somebody else may speak in the name of a node that has said nothing itself since it booted.
-        let boot = self.boots.get(&source).copied().unwrap_or(1);
+        let boot = self.boot_of(source);
         let key = (source, boot, packet);
         let hops = self.first_hops.get(&key).cloned().unwrap_or_default();
         self.messages.insert(key, Message { source, packet, hops });
         self.by_label.entry(label.clone()).or_default().push(key);
         self.labels.insert(key, label);
+    }
+
+    /// Returns the boot epoch in which a node has last made a frame; before the first, that of the
+    /// simulator's first boots.
+    pub(crate) fn boot_of(&self, source: NodeId) -> u32 {
+        self.boots.get(&source).copied().unwrap_or(1)
     }
 
     pub(crate) fn label_of(&self, header: &Header) -> Option<String> {
@@ -91,7 +98,7 @@ impl Frames {
         keys.filter_map(|key| self.messages.get(key))
     }
 
-    /// Notes what a node did; returns whether it is the first time that it forwarded this frame.
+    /// Notes what a node did; returns whether the frame had left this node before.
     fn note(&mut self, at: Nanos, host: HostIndex, seen: &FrameSeen) -> bool {
         let key = key_of(&seen.header);
         if seen.from.is_none() {
@@ -103,18 +110,21 @@ impl Frames {
             None if seen.from.is_none() => self.first_hops.entry(key).or_default().push(hop),
             None => {}
         }
-        match (seen.action, seen.from) {
-            (FrameAction::Sent(_), Some(_)) => self.forwarded.insert((host, key)),
-            (FrameAction::Sent(_), None) | (FrameAction::Delivered | FrameAction::Dropped(_), _) => true,
+        match seen.action {
+            FrameAction::Sent(_) => !self.passed.insert((host, key)),
+            FrameAction::Dropped(FrameDrop::Duplicate) => self.passed.contains(&(host, key)),
+            FrameAction::Delivered | FrameAction::Dropped(_) => false,
         }
     }
 }
 
 impl Judge {
     pub(super) fn on_frame(&mut self, at: Nanos, host: HostIndex, seen: &FrameSeen) {
-        if !self.frames.note(at, host, seen) {
+        if self.frames.note(at, host, seen) {
+            let source = self.host_of_id(&seen.header.source).map_or("a stranger", |host| self.name(host));
             let packet = seen.header.packet.0;
-            let text = format!("{} forwarded frame {packet} of one source twice", self.name(host));
+            let text =
+                format!("frame {packet} of {source} came back to {}, which had sent it on", self.name(host));
             self.violate(at, Invariant::RoutingLoop, None, text);
         }
         let name = |id: &NodeId| self.host_of_id(id).map(|host| self.name(host));

@@ -1,13 +1,18 @@
 //! Gives every node of a scenario its part: its papers, its neighbours, its routes, its departures from
 //! a deployed node. The same for every backend that runs the node core itself.
 
+use std::sync::Arc;
+
 use peerbound_dtls::{Attempts as Opening, Context, GateMode, ReplayMirror};
-use peerbound_node::{Demux, NeighbourConfig, NodeConfig, StaticRoute, node_id};
+use peerbound_node::{
+    Demux, Feasibility, NeighbourConfig, NodeConfig, ProofBook, RouterConfig, Routing as Ways, StaticRoute,
+    node_id,
+};
 use peerbound_wire::NodeId;
 
 use crate::cast::CastError;
 use crate::run::Observe;
-use crate::run::company::{KeyKind, Papers, Signer, context_for};
+use crate::run::company::{KeyKind, Papers, Signer, context_for, identity_of};
 use crate::run::routes::{has_session, next_hops};
 use crate::scenario::{
     Attempts, DemuxPlan, Dials, HostPlan, HostRole, IdentityPlan, Layout, LinkPlan, NodePlan, Routing,
@@ -38,7 +43,9 @@ pub(crate) fn cast(layout: &Layout<'_>, observe: Observe) -> Result<Vec<Option<P
         .iter()
         .map(|host| plan_of(host).map(|plan| own_id(host, plan)).transpose())
         .collect::<Result<_, _>>()?;
-    let company = Company { layout, ids: &ids };
+    // All of them trust one authority, so a signature that one has verified need not be verified again.
+    let proofs = contexts.iter().flatten().next().map(|context| Arc::new(ProofBook::new(context.clone())));
+    let company = Company { layout, ids: &ids, proofs };
     let parts = (0..).map(HostIndex).zip(layout.hosts.iter()).zip(contexts);
     Ok(parts
         .map(|((host, plan), context)| {
@@ -71,12 +78,13 @@ fn papers_of(layout: &Layout<'_>, host: &HostPlan, plan: &NodePlan) -> Papers {
 
 fn own_id(host: &HostPlan, plan: &NodePlan) -> Result<NodeId, CastError> {
     let papers = Papers { name: host.name.clone(), signer: Signer::Trusted, key: KeyKind::of(&plan.dtls) };
-    Ok(node_id(&context_for(&papers, &plan.dtls)?.key_hash()))
+    Ok(node_id(&identity_of(&papers)?.key_hash()))
 }
 
 struct Company<'a> {
     layout: &'a Layout<'a>,
     ids: &'a [Option<NodeId>],
+    proofs: Option<Arc<ProofBook>>,
 }
 
 impl Company<'_> {
@@ -93,6 +101,11 @@ impl Company<'_> {
                 Routing::Static => self.routes(host),
                 Routing::Dynamic => Vec::new(),
             },
+            routing: match plan.routing {
+                Routing::Static => Ways::Static,
+                Routing::Dynamic => Ways::Dynamic(self.router(plan)),
+            },
+            observe_routes: observe == Observe::Everything,
             handshake_deadline: plan.handshake_deadline,
             attempts: match plan.attempts {
                 Attempts::Renewed => Opening::Fresh,
@@ -117,6 +130,14 @@ impl Company<'_> {
             },
             ..NodeConfig::new(context)
         }
+    }
+
+    fn router(&self, plan: &NodePlan) -> RouterConfig {
+        let feasibility = match plan.feasibility {
+            Switch::On => Feasibility::On,
+            Switch::Off => Feasibility::Off,
+        };
+        RouterConfig { feasibility, proofs: self.proofs.clone(), ..RouterConfig::default() }
     }
 
     fn neighbour(&self, host: HostIndex, link: &LinkPlan) -> Option<NeighbourConfig> {

@@ -1,6 +1,6 @@
 //! The expectations of a scenario, held against what the judge has seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peerbound_dtls::{Direction, Records};
@@ -24,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) judge: &'a Judge,
     pub(crate) talks: &'a Talks,
     pub(crate) refusals: &'a BTreeMap<Label, Vec<String>>,
+    /// Who asked whom over a session that is expected to carry data, and had no answer.
+    pub(crate) silent: &'a BTreeSet<[HostIndex; 2]>,
     pub(crate) has_all_routes: &'a dyn Fn() -> bool,
 }
 
@@ -125,21 +127,29 @@ impl Facts<'_> {
         };
         let first = (0..).zip(self.judge.sessions()).find_map(ends);
         let held = [self.judge.live_session(one, other), self.judge.live_session(other, one)];
-        let is_up = self.judge.standing().is_up(between);
-        let seen = match (first, held) {
-            (None, _) => SessionFate::Never,
-            (Some(first), [Some(here), Some(there)]) if is_up && here == first && there == first => {
-                SessionFate::Alive
+        let standing = self.judge.standing();
+        let is_usable = [standing.is_usable(one, other), standing.is_usable(other, one)];
+        let seen = match (first, held, is_usable) {
+            (None, _, _) => SessionFate::Never,
+            (Some(first), [Some(here), Some(there)], [true, true]) if here == there => {
+                if here == first {
+                    SessionFate::Alive
+                } else {
+                    SessionFate::New
+                }
             }
-            (Some(_), [Some(here), Some(there)]) if is_up && here == there => SessionFate::New,
-            (Some(_), _) => SessionFate::Dead,
+            (Some(_), _, [false, false]) => SessionFate::Dead,
+            (Some(_), _, _) => {
+                let (one, other) = (self.judge.name(one), self.judge.name(other));
+                return Seen::of(false, format!("{one} and {other} do not agree on their session"));
+            }
         };
-        let holds = match (fate, seen) {
-            // "Dead" is said of both ends; a session that one of them still holds is not.
-            (SessionFate::Dead, SessionFate::Dead) => held == [None, None] || !is_up,
-            (fate, seen) => fate == seen,
-        };
-        Seen::of(holds, Wording { judge: self.judge }.session(between, seen))
+        let text = Wording { judge: self.judge }.session(between, seen);
+        let carries = matches!(fate, SessionFate::Alive | SessionFate::New);
+        if carries && (self.silent.contains(&[one, other]) || self.silent.contains(&[other, one])) {
+            return Seen::of(false, format!("{text}, and carries no data"));
+        }
+        Seen::of(fate == seen, text)
     }
 
     fn message(&self, label: &Label, fate: &MessageFate) -> Seen {

@@ -86,7 +86,8 @@ pub(crate) fn context_for(papers: &Papers, plan: &DtlsPlan) -> Result<Context, C
     Ok(context)
 }
 
-fn identity_of(papers: &Papers) -> Result<Identity, CastError> {
+/// Returns the certificate and key that these papers are.
+pub(crate) fn identity_of(papers: &Papers) -> Result<Identity, CastError> {
     if let Some(identity) = lock().get(papers).cloned() {
         return Ok(identity);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peerbound_dtls::Direction;
-use peerbound_node::{Event, Sending};
+use peerbound_node::{Event, FrameDrop, Sending};
 use peerbound_wire::NodeId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -20,7 +20,8 @@ use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
 use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
 use crate::scenario::{
-    Action, Conditions, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger, Word,
+    Action, Conditions, Expectation, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger,
+    Word,
 };
 use crate::trace::{HostIndex, Nanos, Trace, Way};
 
@@ -34,6 +35,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Payloads that `until past` may send before it gives up: the counter it waits for stands still.
 const SENDS_UNTIL_PAST_MAX: u32 = 10_000;
 
+/// Hosts up to which a step's occasion is looked for after every observation.
+const WATCHED_CLOSELY_MAX: usize = 32;
+
+/// How often it is looked for among more hosts: whether all of a thousand are up is not asked for free.
+const LOOK_FROM_TIME_TO_TIME: Duration = Duration::from_millis(20);
+
 /// Keeps the director's chance apart from that of everything else with the same seed.
 const STREAM: u64 = 0x6469_7265_6374_6f72;
 
@@ -45,8 +52,10 @@ pub fn play(scenario: &Scenario, options: &RunOptions, stage: &mut dyn Stage) ->
     let mut director = Director::new(scenario, options, stage);
     director.watch()?;
     director.run_steps()?;
+    director.try_sessions()?;
     let outcomes = director.outcomes();
     director.probe()?;
+    director.count_all()?;
     director.report(outcomes)
 }
 
@@ -68,6 +77,12 @@ pub(crate) struct Director<'a> {
     waits_until: Nanos,
     last_activity: Nanos,
     looked_at: Nanos,
+    /// Before this moment no step is looked at, where there are many hosts.
+    steps_looked_at: Nanos,
+    /// Before this moment it is not certain that no more comes than may.
+    certain_at: Nanos,
+    /// Who asked whom over a session that is expected to carry data, and had no answer.
+    pub(crate) silent: BTreeSet<[HostIndex; 2]>,
 }
 
 impl<'a> Director<'a> {
@@ -92,6 +107,9 @@ impl<'a> Director<'a> {
             waits_until: Nanos(0),
             last_activity: Nanos(0),
             looked_at: Nanos(0),
+            steps_looked_at: Nanos(0),
+            certain_at: later(Nanos(0), certain_after(scenario)),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -119,7 +137,8 @@ impl<'a> Director<'a> {
         });
         let settled = later(self.last_activity, SETTLED_AFTER);
         let look_again = later(self.looked_at.max(self.last_activity), LOOK_AGAIN);
-        [by_step, self.talks.next_at(), self.talks.waits_until(), Some(settled), Some(look_again)]
+        let certain = Some(self.certain_at);
+        [by_step, self.talks.next_at(), self.talks.waits_until(), Some(settled), Some(look_again), certain]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -132,7 +151,7 @@ impl<'a> Director<'a> {
         if self.next_step < self.scenario.steps.len() || now < self.waits_until || !is_quiet {
             return false;
         }
-        if !self.talks.are_over(now) {
+        if !self.talks.are_over(now) || now < self.certain_at {
             return false;
         }
         let is_fresh = self.looked_at > self.last_activity && now < later(self.looked_at, LOOK_AGAIN);
@@ -149,6 +168,7 @@ impl<'a> Director<'a> {
             judge: &self.judge,
             talks: &self.talks,
             refusals: &self.refusals,
+            silent: &self.silent,
             has_all_routes: &|| self.stage.has_all_routes(),
         };
         facts.assess()
@@ -195,7 +215,7 @@ impl<'a> Director<'a> {
             }
             self.judge.observe(observation)?;
         }
-        if self.options.observe == Observe::Everything {
+        if self.options.observe_in(self.scenario) == Observe::Everything {
             for host in touched {
                 self.count(host)?;
             }
@@ -206,6 +226,29 @@ impl<'a> Director<'a> {
     fn count(&mut self, host: HostIndex) -> Result<(), RunError> {
         if let Some(counters) = self.stage.counters(host) {
             self.tell(Observed::Counters { host, counters })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every node's counters; where frames were not observed, a loop shows in them.
+    fn count_all(&mut self) -> Result<(), RunError> {
+        let are_frames_observed = self.options.observe_in(self.scenario) == Observe::Everything;
+        for host in (0..).map(HostIndex).take(self.ids.len()) {
+            self.count(host)?;
+            let counters = self.stage.counters(host).filter(|_| !are_frames_observed);
+            let dropped = counters.map_or(0, |counters| {
+                let of = |reason| counters.frames_dropped.get(&reason).copied().unwrap_or(0);
+                of(FrameDrop::HopLimit) + of(FrameDrop::Duplicate)
+            });
+            if dropped > 0 {
+                let name = self.judge.name(host).to_owned();
+                self.judge.report(Violation {
+                    invariant: Invariant::RoutingLoop,
+                    at: self.stage.now(),
+                    datagram: None,
+                    text: format!("{name} dropped {dropped} frames that went in a circle"),
+                });
+            }
         }
         Ok(())
     }
@@ -228,6 +271,11 @@ impl<'a> Director<'a> {
 
     fn take_steps(&mut self) -> Result<(), RunError> {
         let scenario = self.scenario;
+        let now = self.stage.now();
+        if self.layout.hosts.len() > WATCHED_CLOSELY_MAX && now < self.steps_looked_at {
+            return Ok(());
+        }
+        self.steps_looked_at = later(now, LOOK_FROM_TIME_TO_TIME);
         while let Some(step) = scenario.steps.get(self.next_step).filter(|step| self.is_due(step)) {
             self.next_step += 1;
             self.take_step(self.next_step, step)?;
@@ -408,6 +456,7 @@ impl<'a> Director<'a> {
             },
             sequence: sequence_for(*sequence, judge, path.to, Some(path.from)),
             source: self.id(*by)?,
+            boot_epoch: judge.boot_of(self.id(*by)?),
             destination: self.id(*to)?,
             is_reply: *is_reply,
             payload,
@@ -417,6 +466,10 @@ impl<'a> Director<'a> {
             Err(error) => return Some(Err(RunError::Seal(error))),
         };
         Some(self.tell(Observed::Message { host: *by, packet, label: label.0.clone() }))
+    }
+
+    pub(crate) fn expectations(&self) -> &'a [Expectation] {
+        &self.scenario.expectations
     }
 
     pub(crate) fn wants_probe(&self) -> Probe {
@@ -482,6 +535,26 @@ impl<'a> Director<'a> {
             }
         }
     }
+}
+
+/// Returns after how long no more can come than a scenario allows: where a count has an upper bound, its
+/// window must have passed.
+fn certain_after(scenario: &Scenario) -> Duration {
+    let window = |expectation: &Expectation| match expectation {
+        Expectation::Wire { count, within, .. } | Expectation::Event { count, within, .. } => {
+            count.at_most.map(|_| within.until.unwrap_or(scenario.ends))
+        }
+        Expectation::Ratio { at_most, .. } => at_most.map(|_| scenario.ends),
+        Expectation::Datagram { .. }
+        | Expectation::Session { .. }
+        | Expectation::Message { .. }
+        | Expectation::Talked { .. }
+        | Expectation::Readable { .. }
+        | Expectation::Told { .. }
+        | Expectation::ReachableAll
+        | Expectation::Broken(_) => None,
+    };
+    scenario.expectations.iter().filter_map(window).max().unwrap_or_default()
 }
 
 /// What an invariant that is to be broken came to; only the judgement of the whole run knows.

@@ -3,9 +3,8 @@
 
 use crate::judge::Violation;
 use crate::run::director::Director;
-use crate::run::talks::Talk;
 use crate::run::{Probe, RunError};
-use crate::scenario::Invariant;
+use crate::scenario::{Expectation, Invariant, SessionFate};
 use crate::trace::HostIndex;
 
 /// Pairs that are probed: all of 16 nodes. Of more, every n-th is taken.
@@ -14,32 +13,31 @@ const PAIRS_MAX: usize = 240;
 /// How often each asks, a second apart. A lost neighbour is dialled again within that many seconds.
 const TRIES: u32 = 60;
 
+/// How often each end of a session asks that is expected to carry data. Losses are few then.
+const SESSION_TRIES: u32 = 5;
+
 impl Director<'_> {
+    /// Lets both ends of every session ask the other that is expected to carry data both ways, and notes
+    /// who had no answer: hellos alone would notice only after a while.
+    pub(crate) fn try_sessions(&mut self) -> Result<(), RunError> {
+        let carries = |expectation: &Expectation| match expectation {
+            Expectation::Session { between: [one, other], fate: SessionFate::Alive | SessionFate::New } => {
+                Some([[*one, *other], [*other, *one]])
+            }
+            _ => None,
+        };
+        let pairs: Vec<_> = self.expectations().iter().filter_map(carries).flatten().collect();
+        self.silent = self.let_talk(&pairs, SESSION_TRIES)?.into_iter().collect();
+        Ok(())
+    }
+
     /// Lets the connected pairs talk, and reports those that cannot.
     pub(crate) fn probe(&mut self) -> Result<(), RunError> {
         if self.wants_probe() == Probe::Off {
             return Ok(());
         }
         let pairs = sample(self.connected_pairs());
-        let first = self.talks.len();
-        for pair in pairs {
-            self.talks.start(pair, TRIES, None, self.stage.now());
-        }
-        loop {
-            self.ask()?;
-            let now = self.stage.now();
-            if self.talks.since(first).iter().all(|talk| talk.is_over(now)) {
-                break;
-            }
-            let until =
-                [self.talks.next_at(), self.talks.waits_until()].into_iter().flatten().filter(|at| *at > now);
-            let Some(until) = until.min() else { break };
-            self.stage.advance(until)?;
-            self.watch()?;
-        }
-        let silent: Vec<_> =
-            self.talks.since(first).iter().filter(|talk| talk.answered.is_none()).cloned().collect();
-        for Talk { from, to, .. } in silent {
+        for [from, to] in self.let_talk(&pairs, TRIES)? {
             let (from, to) = (self.judge.name(from).to_owned(), self.judge.name(to).to_owned());
             self.judge.report(Violation {
                 invariant: Invariant::ConnectedCanTalk,
@@ -49,6 +47,27 @@ impl Director<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Lets the first of each pair ask the second until it answers; returns those that had no answer.
+    fn let_talk(&mut self, pairs: &[[HostIndex; 2]], tries: u32) -> Result<Vec<[HostIndex; 2]>, RunError> {
+        let first = self.talks.len();
+        for pair in pairs {
+            self.talks.start(*pair, tries, None, self.stage.now());
+        }
+        loop {
+            self.ask()?;
+            let now = self.stage.now();
+            if self.talks.since(first).iter().all(|talk| talk.is_over(now)) {
+                break;
+            }
+            let moments = [self.talks.next_at(), self.talks.waits_until()];
+            let Some(until) = moments.into_iter().flatten().filter(|at| *at > now).min() else { break };
+            self.stage.advance(until)?;
+            self.watch()?;
+        }
+        let silent = self.talks.since(first).iter().filter(|talk| talk.answered.is_none());
+        Ok(silent.map(|talk| [talk.from, talk.to]).collect())
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Theft<'a> {
     pub(crate) direction: Direction,
     pub(crate) sequence: u64,
     pub(crate) source: NodeId,
+    /// The boot of the source that the frame is to be of.
+    pub(crate) boot_epoch: u32,
     pub(crate) destination: NodeId,
     pub(crate) is_reply: bool,
     pub(crate) payload: &'a [u8],
@@ -71,7 +73,7 @@ impl Shelf {
             flow: FLOW,
             flags: if theft.is_reply { Flags::REPLY } else { Flags::default() },
             packet: PacketId(STOLEN_PACKETS + self.stolen),
-            boot_epoch: 1,
+            boot_epoch: theft.boot_epoch,
             ..Header::new(Kind::Data, theft.source, theft.destination)
         };
         let mut frame = Vec::new();

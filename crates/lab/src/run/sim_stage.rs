@@ -56,14 +56,14 @@ impl SimStage {
         let layout = scenario.layout(options.seed);
         let mut world = World::new(WorldConfig {
             network: in_sim(&scenario.network),
-            observe: match options.observe {
+            observe: match options.observe_in(scenario) {
                 Observe::Everything => peerbound_sim::Observe::Everything,
                 Observe::Events => peerbound_sim::Observe::Events,
             },
             ..WorldConfig::new(options.seed)
         })
         .map_err(crate::cast::CastError::Hook)?;
-        let parts = cast(&layout, options.observe)?;
+        let parts = cast(&layout, options.observe_in(scenario))?;
         let models = RecordModels::cast(&layout, &scenario.nats, options.seed, world.instant())?;
         let mut hosts: Vec<_> = (0..)
             .map(HostIndex)
@@ -333,7 +333,10 @@ impl Stage for SimStage {
     }
 
     fn has_all_routes(&self) -> bool {
-        true
+        let running = || (0..self.world.hosts()).filter_map(|host| self.world.node(HostId(host)));
+        let others = running().count().saturating_sub(1);
+        // Where routes are set, whether they lead somewhere is not the node's to say.
+        running().all(|node| node.routing_counters().is_none() || node.reachable() >= others)
     }
 
     fn send(

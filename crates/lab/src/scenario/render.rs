@@ -1,23 +1,24 @@
 //! Writes a scenario as a file again: the one point that it is, without its sweep. What has its default
 //! is left out. Reading it gives the same scenario.
 
+mod table;
+
 use std::fmt::Write as _;
 
 use peerbound_dtls::ContentType;
 
-use crate::scenario::expectation::{Bounds, End, Expectation, MessageFate, SealedByPlan, Window};
+use crate::scenario::expectation::{End, Expectation, MessageFate, SealedByPlan};
 use crate::scenario::fault::{Course, FaultAction, FaultPlan, Path, Pattern, Which};
 use crate::scenario::mesh::address_of;
-use crate::scenario::plan::{
-    Bursts, Conditions, Dials, HostPlan, HostRole, IdentityPlan, LinkPlan, NatPlan, NodePlan, SocketPlan,
-};
+use crate::scenario::plan::{Conditions, Dials, HostPlan, HostRole, LinkPlan, NatPlan, NodePlan};
 use crate::scenario::record_model::RecordModelPlan;
+use crate::scenario::render::table::{Table, float, inline, inline_conditions};
 use crate::scenario::step::{
     Action, Edit, ForgedBody, ForgedRecord, Injection, Label, Occasion, Repeat, SendPlan, Source, Step,
     Trigger,
 };
 use crate::scenario::sweep::{Parameters, Sweep};
-use crate::scenario::values::{hexadecimal, in_words, quoted, rate_in_words, sequence_in_words};
+use crate::scenario::values::{hexadecimal, in_words, quoted, sequence_in_words};
 use crate::scenario::words::Word;
 use crate::scenario::{SCHEMA, Scenario};
 use crate::trace::HostIndex;
@@ -367,129 +368,6 @@ impl Scenario {
     }
 }
 
-/// A table, as it is written: its head, then a key on each line.
-struct Table {
-    text: String,
-}
-
-impl Table {
-    fn new(head: &str) -> Self {
-        Self { text: format!("{head}\n") }
-    }
-
-    fn key(mut self, key: &str, value: impl AsRef<str>) -> Self {
-        let _ = writeln!(self.text, "{key} = {}", value.as_ref());
-        self
-    }
-
-    fn text(self, key: &str, value: &str) -> Self {
-        self.key(key, quoted(value))
-    }
-
-    fn bounds(self, bounds: Bounds) -> Self {
-        match bounds.at_most {
-            Some(most) if most == bounds.at_least => self.key("count", most.to_string()),
-            Some(most) => self.key("at_least", bounds.at_least.to_string()).key("at_most", most.to_string()),
-            None => self.key("at_least", bounds.at_least.to_string()),
-        }
-    }
-
-    fn window(self, window: Window) -> Self {
-        let from = (!window.from.is_zero()).then_some(window.from);
-        let table = from.iter().fold(self, |table, from| table.text("from", &in_words(*from)));
-        window.until.iter().fold(table, |table, until| table.text("until", &in_words(*until)))
-    }
-
-    fn conditions(self, conditions: &Conditions, base: &Conditions) -> Self {
-        let keys = condition_keys(conditions, base);
-        keys.iter().fold(self, |table, (key, value)| table.key(key, value))
-    }
-
-    /// Writes what differs from the defaults.
-    fn node(self, scenario: &Scenario, node: &NodePlan, default: &NodePlan) -> Self {
-        let suite = node.dtls.suite.map(|suite| quoted(suite.name));
-        let socket = match node.socket {
-            SocketPlan::Open => None,
-            SocketPlan::ConnectedTo(host) => Some(quoted(&format!("connected to {}", scenario.name(host)))),
-        };
-        let identity = match node.identity {
-            IdentityPlan::Own => None,
-            IdentityPlan::Foreign => Some(quoted("foreign")),
-            IdentityPlan::Of(host) => Some(quoted(&format!("of {}", scenario.name(host)))),
-        };
-        let keys = [
-            ("suite", suite),
-            ("version", differing(node.dtls.version, default.dtls.version)),
-            ("encrypt_then_mac", (!node.dtls.encrypt_then_mac).then(|| "false".to_owned())),
-            ("renegotiation", differing(node.dtls.renegotiation, default.dtls.renegotiation)),
-            ("gate", differing(node.gate, default.gate)),
-            ("replay_mirror", differing(node.replay_mirror, default.replay_mirror)),
-            ("demux", differing(node.demux, default.demux)),
-            ("routing", differing(node.routing, default.routing)),
-            ("feasibility", differing(node.feasibility, default.feasibility)),
-            ("first_timeout", Some(quoted(&in_words(node.first_timeout)))),
-            ("handshake_deadline", Some(quoted(&in_words(node.handshake_deadline)))),
-            ("attempts", differing(node.attempts, default.attempts)),
-            ("mtu", (node.mtu != default.mtu).then(|| node.mtu.to_string())),
-            (
-                "rekey_records",
-                (node.rekey_records != default.rekey_records).then(|| node.rekey_records.to_string()),
-            ),
-            ("rekey_age", (node.rekey_age != default.rekey_age).then(|| quoted(&in_words(node.rekey_age)))),
-            ("socket", socket),
-            ("boot", differing(node.boot, default.boot)),
-            ("identity", identity),
-            ("e2e", differing(node.e2e, default.e2e)),
-        ];
-        keys.into_iter().fold(self, |table, (key, value)| match value {
-            Some(value) => table.key(key, value),
-            None => table,
-        })
-    }
-}
-
-fn differing<T: Word>(value: T, default: T) -> Option<String> {
-    (value != default).then(|| quoted(value.word()))
-}
-
-fn condition_keys(conditions: &Conditions, base: &Conditions) -> Vec<(&'static str, String)> {
-    let time = |time| quoted(&in_words(time));
-    let changed = |is_changed: bool, value: String| is_changed.then_some(value);
-    let keys = [
-        ("latency", changed(conditions.latency != base.latency, time(conditions.latency))),
-        ("jitter", changed(conditions.jitter != base.jitter, time(conditions.jitter))),
-        ("loss", changed(conditions.loss != base.loss, float(conditions.loss.get()))),
-        ("bursts", conditions.bursts.filter(|_| conditions.bursts != base.bursts).map(bursts)),
-        ("duplicate", changed(conditions.duplicate != base.duplicate, float(conditions.duplicate.get()))),
-        ("reorder", changed(conditions.reorder != base.reorder, float(conditions.reorder.get()))),
-        (
-            "rate",
-            conditions.rate.filter(|_| conditions.rate != base.rate).map(|rate| quoted(&rate_in_words(rate))),
-        ),
-        ("queue", changed(conditions.queue_bytes != base.queue_bytes, conditions.queue_bytes.to_string())),
-        ("mtu", conditions.mtu.filter(|_| conditions.mtu != base.mtu).map(|mtu| mtu.to_string())),
-        ("icmp", changed(conditions.icmp != base.icmp, conditions.icmp.to_string())),
-        ("up", changed(conditions.is_up != base.is_up, conditions.is_up.to_string())),
-    ];
-    keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-}
-
-fn inline_conditions(conditions: &Conditions, base: &Conditions) -> Option<String> {
-    let keys = condition_keys(conditions, base);
-    let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    (!keys.is_empty()).then(|| inline(&keys))
-}
-
-fn bursts(bursts: Bursts) -> String {
-    format!(
-        "{{ enter = {}, leave = {}, loss_good = {}, loss_bad = {} }}",
-        float(bursts.enter.get()),
-        float(bursts.leave.get()),
-        float(bursts.loss_good.get()),
-        float(bursts.loss_bad.get())
-    )
-}
-
 fn which_keys(which: &Which) -> Vec<String> {
     let mut keys = pattern_keys(&which.pattern);
     keys.extend(which.nth.map(|nth| format!("nth = {nth}")));
@@ -534,15 +412,6 @@ fn named(label: Option<&Label>) -> Vec<String> {
     label.map(|label| format!("as = {}", quoted(&label.0))).into_iter().collect()
 }
 
-fn inline(keys: &[String]) -> String {
-    if keys.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", keys.join(", ")) }
-}
-
 fn word_of(end: &End) -> &'static str {
     End::WORDS.iter().find(|(_, known)| known == end).map_or("", |(word, _)| word)
-}
-
-/// Writes a number with a point, so that it is read as one.
-fn float(number: f64) -> String {
-    format!("{number:?}")
 }

@@ -1,6 +1,7 @@
 //! The second stage: every name means somebody, every label is made before it is used, every number is
 //! in range.
 
+mod datagrams;
 mod expectations;
 mod hosts;
 mod labels;

@@ -18,6 +18,6 @@ pub trait Word: Sized + Copy + PartialEq + 'static {
             .iter()
             .find(|(_, meaning)| *meaning == self)
             .map(|(word, _)| *word)
-            .expect("every choice has a word, as a test holds for each type")
+            .expect("every choice stands in the list of its words")
     }
 }

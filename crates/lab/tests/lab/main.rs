@@ -5,6 +5,7 @@ mod browser;
 mod capture;
 mod connection_ids;
 mod demo;
+mod library_on_real_sockets;
 mod real_sockets;
 mod scenario_errors;
 mod scenario_files;

@@ -38,7 +38,7 @@ fn play(scenario: &Scenario, backend: Backend) -> Result<RunReport, RunError> {
 }
 
 /// Whether this machine makes network namespaces for us.
-fn has_namespaces() -> bool {
+pub(crate) fn has_namespaces() -> bool {
     let chain = parse(&format!("{HEAD}{CHAIN}[[expect]]\nsession = \"A-B\"\nis = \"alive\"\n"));
     match play(&chain, Backend::Netns) {
         Ok(_) => true,

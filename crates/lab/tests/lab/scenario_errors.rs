@@ -251,6 +251,19 @@ fn a_parameter_that_nobody_has_is_refused() {
 }
 
 #[test]
+fn a_reason_is_one_that_its_lock_counts() {
+    let more = "[[step]]\nforge = { type = \"alert\", body = \"0228\", as = \"alert\" }\n[[step]]\n\
+        inject = { datagram = \"alert\", to = \"A\", source = \"B\" }\n[[expect]]\ndatagram = \"alert\"\nat = \"A\"\n\
+        lock = \"gate\"\nreason = \"REASON\"\n[[expect]]";
+
+    let said = complaint("[[expect]]", &more.replace("REASON", "bad-mac"));
+
+    assert!(said.starts_with("x.toml:21: expect 1: reason: the lock gate counts no \"bad-mac\""), "{said}");
+    let good = GOOD.replacen("[[expect]]", &more.replace("REASON", "unprotected-alert"), 1);
+    assert!(Scenario::parse(&good, "x.toml", &[]).is_ok());
+}
+
+#[test]
 fn a_link_is_dialled_by_one_who_admits_the_other() {
     let stranger = complaint("latency = \"1 ms\"", "dials = \"A\"\nadmits = \"B\"");
     let nobody = complaint("latency = \"1 ms\"", "dials = \"C\"");

@@ -37,7 +37,9 @@ fn complaints(scenario: &Scenario, seed: u64) -> Vec<String> {
 #[test]
 fn every_scenario_of_the_library_holds_on_the_simulator() {
     let only = std::env::var("PEERBOUND_SCENARIO").unwrap_or_default();
-    let chosen = library().iter().filter(|entry| entry.name.contains(&only));
+    // A thousand nodes take minutes where our own code is not optimised.
+    let is_quick = |entry: &&LibraryEntry| !cfg!(debug_assertions) || entry.name != "mesh-1000";
+    let chosen = library().iter().filter(|entry| entry.name.contains(&only)).filter(is_quick);
     let points: VecDeque<_> = chosen
         .flat_map(|entry| {
             let choices = entry.scenario(&[]).unwrap_or_else(|error| panic!("{error}")).sweep.choices();

@@ -1,6 +1,8 @@
 //! Whole runs on the simulator: what the judge finds, and what he must not miss.
 
 mod determinism;
+mod ending;
+mod judge;
 mod ladder;
 mod library;
 mod mutants;

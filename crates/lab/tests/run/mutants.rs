@@ -1,16 +1,20 @@
 //! The hazard that the judge sees nothing: every lock that is taken away must be missed, and only then.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use peerbound_dtls::ContentType;
 use peerbound_lab::run::RunReport;
 use peerbound_lab::scenario::{
     Action, Course, DemuxPlan, End, ForgedBody, ForgedRecord, Invariant, NodePlan, Occasion, Path, Pattern,
-    Scenario, Sequence, Switch, Version, Which,
+    Routing, Scenario, Sequence, Switch, Version, Which,
 };
+use peerbound_lab::trace::HostIndex;
 use peerbound_node::Lock;
 
 use crate::support::{
-    A, B, C, alive, delivered, direct_reply, ends, ends_sealed_by_c, inject, label, must_hold, next,
-    node_mut, on, run_with, send, three_nodes,
+    A, B, C, alive, chain, delivered, direct_reply, ends, ends_sealed_by_c, inject, label, link, must_hold,
+    next, node_mut, on, run_with, send, three_nodes, undelivered,
 };
 
 /// B's data to A is captured and comes a second time.
@@ -94,4 +98,48 @@ fn a_promiscuous_demultiplexer_is_noticed() {
     assert!(!report.holds);
     let missed: Vec<_> = report.outcomes.iter().filter(|outcome| !outcome.holds).collect();
     assert!(missed.iter().any(|outcome| outcome.observed.contains("record-auth")), "{missed:#?}");
+}
+
+/// A, B, D, E and F are all linked, near and far, and C hangs on B. When C is gone, whoever believes all
+/// that he is told goes round in circles.
+fn tail_of_a_mesh(feasibility: Switch) -> Scenario {
+    let mut scenario = chain(&["A", "B", "C", "D", "E", "F"]);
+    let mesh = [0, 1, 3, 4, 5];
+    let pairs = mesh.iter().flat_map(|one| mesh.iter().map(move |other| (*one, *other)));
+    scenario.links = pairs.filter(|(one, other)| one < other).map(|(one, other)| link(one, other)).collect();
+    for (place, link) in (0..).zip(&mut scenario.links) {
+        for way in [&mut link.forth, &mut link.back] {
+            way.latency = Duration::from_millis(2 + 11 * place % 50);
+            way.jitter = Duration::from_millis(30);
+        }
+    }
+    scenario.links.push(link(1, 2));
+    for host in (0..6).map(HostIndex) {
+        let node = node_mut(&mut scenario, host);
+        (node.routing, node.feasibility) = (Routing::Dynamic, feasibility);
+    }
+    let crash = on(Occasion::Delivered(label("while it lives")), Action::Crash(C));
+    scenario.steps = vec![on(Occasion::Converged, send(A, C, "while it lives", false)), crash];
+    for _ in 0..100 {
+        scenario.steps.push(next(Action::Wait(Duration::from_millis(20))));
+        scenario.steps.extend([0, 3, 4, 5].map(|from| next(send(HostIndex(from), C, "too late", false))));
+    }
+    scenario.expectations = vec![delivered("while it lives", &[A, B, C]), undelivered("too late")];
+    scenario
+}
+
+#[test]
+fn a_missing_feasibility_condition_is_noticed() {
+    let broken = |seed| {
+        let report = run_with(&tail_of_a_mesh(Switch::Off), seed);
+        report.violations.into_iter().map(|violation| violation.invariant).collect::<BTreeSet<_>>()
+    };
+
+    // Whether a loop closes is a matter of who hears first; with the condition, none ever does.
+    let noticed = (1..10).find(|seed| {
+        must_hold(&tail_of_a_mesh(Switch::On), *seed);
+        broken(*seed).contains(&Invariant::RoutingLoop)
+    });
+
+    assert!(noticed.is_some());
 }

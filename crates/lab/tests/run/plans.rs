@@ -6,8 +6,8 @@ use std::time::Duration;
 use peerbound_dtls::ContentType;
 use peerbound_lab::scenario::{
     Action, Conditions, Course, Dials, Edit, FaultAction, FaultPlan, ForgedBody, ForgedRecord,
-    HandshakeMessage, Injection, LinkPlan, Occasion, Path, Pattern, Probability, Repeat, Scenario, SendPlan,
-    Sequence, Source, Step, Trigger, Version, Which, Word,
+    HandshakeMessage, Injection, LinkPlan, Occasion, Path, Pattern, Probability, Repeat, Routing, Scenario,
+    SendPlan, Sequence, Source, Step, Trigger, Version, Which, Word,
 };
 use peerbound_lab::trace::HostIndex;
 use proptest::collection::vec;
@@ -34,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) deeds: Vec<Deed>,
     /// Records after which sessions are replaced.
     pub(crate) rekey_records: u64,
+    pub(crate) routing: Routing,
 }
 
 #[derive(Debug, Clone)]
@@ -101,9 +102,9 @@ pub(crate) fn plan_of(seed: u64) -> Plan {
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
     let places = 0..NAMES.len() * NAMES.len();
     let sizes = (3..=NAMES.len(), vec(places.clone(), NAMES.len() - 1), vec((places.clone(), places), 0..4));
-    let rekeys = select(vec![1 << 24, 40, 15]);
-    (any::<u64>(), sizes, vec(weather(), 12), vec(fault(), 0..4), vec(deed(), 0..8), rekeys).prop_map(
-        |(seed, (nodes, parents, chords), weather, faults, deeds, rekey_records)| Plan {
+    let habits = (select(vec![1 << 24, 40, 15]), select(vec![Routing::Static, Routing::Dynamic]));
+    (any::<u64>(), sizes, vec(weather(), 12), vec(fault(), 0..4), vec(deed(), 0..8), habits).prop_map(
+        |(seed, (nodes, parents, chords), weather, faults, deeds, (rekey_records, routing))| Plan {
             seed,
             nodes,
             parents,
@@ -112,6 +113,7 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
             faults,
             deeds,
             rekey_records,
+            routing,
         },
     )
 }
@@ -199,7 +201,8 @@ impl Plan {
         scenario.name = "a-plan-by-chance".to_owned();
         scenario.links = self.links();
         for host in (0..).map(HostIndex).take(self.nodes) {
-            node_mut(&mut scenario, host).rekey_records = self.rekey_records;
+            let node = node_mut(&mut scenario, host);
+            (node.rekey_records, node.routing) = (self.rekey_records, self.routing);
         }
         scenario.faults = self.faults.iter().map(|fault| self.fault(fault, &scenario.links)).collect();
         // Handshakes are still on their way then, and some are done.

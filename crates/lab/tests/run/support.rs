@@ -142,6 +142,10 @@ pub(crate) fn delivered(text: &str, path: &[HostIndex]) -> Expectation {
     }
 }
 
+pub(crate) fn undelivered(text: &str) -> Expectation {
+    Expectation::Message { label: label(text), fate: MessageFate::Undelivered }
+}
+
 pub(crate) fn alive(one: HostIndex, other: HostIndex) -> Expectation {
     Expectation::Session { between: [one, other], fate: SessionFate::Alive }
 }

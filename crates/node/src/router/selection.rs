@@ -39,7 +39,7 @@ impl Router {
             infeasible.map(|choice| choice.total),
             now,
         );
-        let after = feasible.map_or((NO_SLOT, Metric::INFINITE, row_seqno(before)), |choice| {
+        let after = feasible.map_or((NO_SLOT, Metric::INFINITE, before.2), |choice| {
             (choice.slot, choice.total, choice.distance.seqno)
         });
         if let Some(choice) = feasible {
@@ -171,8 +171,4 @@ impl Router {
         }
         self.schedule(at);
     }
-}
-
-fn row_seqno<A, B, C>(row: (A, B, C)) -> C {
-    row.2
 }

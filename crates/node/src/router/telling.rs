@@ -32,39 +32,32 @@ impl Router {
 
     /// Sends a neighbour what is due.
     pub(super) fn speak_if_due(&mut self, slot: u16, now: Instant) {
-        let Some(link) = self.link_mut(slot) else { return };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        let mut says_all = false;
+        let Self { origins, peers, counters, .. } = self;
+        let Some(link) = peers[usize::from(slot)].link.as_deref_mut() else { return };
         if is_due(link.telling.resend_at()) {
             link.telling.resend_due(now);
-            self.counters.resent += 1;
+            counters.resent += 1;
         }
-        let Some(link) = self.link_mut(slot) else { return };
         if is_due(link.telling.full_at()) {
             link.telling.full_at = now + FULL_UPDATE_INTERVAL;
-            says_all = true;
+            origins.numbers().for_each(|row| link.telling.say(row, now));
         }
-        if says_all {
-            let Self { origins, peers, .. } = self;
-            if let Some(link) = peers[usize::from(slot)].link.as_deref_mut() {
-                origins.numbers().for_each(|row| link.telling.say(row, now));
-            }
-        }
-        let Some(link) = self.link_mut(slot) else { return };
-        if is_due(link.hearing.sync_at) {
+        let says_sync = is_due(link.hearing.sync_at);
+        let asks = is_due(link.pass_on_at);
+        let tells = is_due(link.telling.flush_at);
+        let acknowledges = is_due(link.hearing.acknowledge_at);
+        if says_sync {
             self.say_sync(slot, now);
         }
-        let Some(link) = self.link_mut(slot) else { return };
-        if is_due(link.pass_on_at) {
+        if asks {
             self.say_seq_requests(slot);
         }
         self.say_about_proofs(slot);
-        let Some(link) = self.link_mut(slot) else { return };
-        if is_due(link.telling.flush_at) {
+        if tells {
             self.say_updates(slot, now);
         }
-        let Some(link) = self.link_mut(slot) else { return };
-        if is_due(link.hearing.acknowledge_at) {
+        if acknowledges {
             self.say_acknowledgement(slot);
         }
     }

@@ -145,6 +145,8 @@ pub(crate) struct Mesh {
     pub(crate) book: Arc<ProofBook>,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
+    /// Times that anything happened at a router, timers included.
+    pub(crate) steps: u64,
     /// Whether to look for loops after every message.
     pub(crate) watches: bool,
     pub(crate) loops_seen: Vec<String>,
@@ -178,6 +180,7 @@ impl Mesh {
             book: Arc::new(ProofBook::new(Nursery)),
             messages: 0,
             bytes: 0,
+            steps: 0,
             watches: false,
             loops_seen: Vec::new(),
             start: Instant::now(),
@@ -314,6 +317,7 @@ impl Mesh {
             return false;
         };
         self.now = self.now.max(next);
+        self.steps += 1;
         let index = if timer == Some(next) {
             let (_, index) = self.timers.first().copied().unwrap();
             self.routers[index].handle_timeout(self.start + self.now);

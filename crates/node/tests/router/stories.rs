@@ -146,14 +146,14 @@ fn what_nobody_tells_of_any_more_is_forgotten_in_time() {
 }
 
 #[test]
-fn a_quiet_mesh_says_nothing() {
+fn a_quiet_mesh_says_nothing_and_sleeps() {
     let mut mesh = Mesh::up(Plan::random(30, 4, 3, 11));
     mesh.run_for(Duration::from_secs(30));
-    let before = mesh.messages;
+    let before = (mesh.messages, mesh.steps);
 
     mesh.run_for(Duration::from_secs(300));
 
-    assert_eq!(mesh.messages, before);
+    assert_eq!((mesh.messages, mesh.steps), before);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use crate::judge::lock_of;
 use crate::scenario::error::ScenarioError;
 use crate::scenario::expectation::{Bounds, End, Expectation, MessageFate, SealedByPlan, Window};
 use crate::scenario::file::{ExpectFile, ScenarioFile};
@@ -179,6 +180,13 @@ impl<'a> Validation<'a> {
                 );
             }
         };
+        if let (Some(reason), End::Lock(lock)) = (&file.reason, &end)
+            && lock_of(reason) != Some(*lock)
+        {
+            let problem =
+                format!("the lock {lock} counts no {reason:?}: docs/SCENARIOS.md lists the reasons");
+            return Err(place.wrong("reason", problem));
+        }
         let sealed_by = match file.sealed_by.as_deref() {
             None => None,
             Some("nobody") => Some(SealedByPlan::Nobody),
