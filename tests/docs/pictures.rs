@@ -159,8 +159,9 @@ enum Shown {
 /// The runs that the book shows.
 #[test]
 fn runs_are_drawn_as_they_went() {
-    const RUNS: [(&str, Shown); 4] = [
+    const RUNS: [(&str, Shown); 5] = [
         ("queued-before-connect", Shown::Named),
+        ("rung-1-strict-demux", Shown::Named),
         ("pass-through", Shown::Between(16, 21)),
         ("cid-rebinding", Shown::Named),
         ("cid-newest-record-stolen", Shown::Named),
