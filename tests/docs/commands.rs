@@ -48,6 +48,16 @@ fn chapter_four_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_five_shows_what_its_commands_print() {
+    follow("docs/book/src/05-handshake.md");
+}
+
+#[test]
+fn chapter_six_shows_what_its_commands_print() {
+    follow("docs/book/src/06-loss-and-timers.md");
+}
+
+#[test]
 fn chapter_seven_shows_what_its_commands_print() {
     follow("docs/book/src/07-keys.md");
 }
@@ -63,6 +73,11 @@ fn chapter_nine_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_eleven_shows_what_its_commands_print() {
+    follow("docs/book/src/11-renegotiation.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
@@ -72,9 +87,12 @@ fn every_page_with_commands_is_followed() {
         "docs/book/src/02-sockets.md",
         "docs/book/src/03-demux.md",
         "docs/book/src/04-thirteen-bytes.md",
+        "docs/book/src/05-handshake.md",
+        "docs/book/src/06-loss-and-timers.md",
         "docs/book/src/07-keys.md",
         "docs/book/src/08-cbc.md",
         "docs/book/src/09-replay.md",
+        "docs/book/src/11-renegotiation.md",
     ]
     .map(Path::new);
 

@@ -152,6 +152,8 @@ fn the_window_in_chapter_nine_is_drawn_from_the_window() {
 enum Shown {
     /// Those that the scenario has a name for.
     Named,
+    /// Those that carry something that the scenario has a name for, on every hop.
+    Titled,
     /// Those that were sent between these milliseconds.
     Between(u64, u64),
 }
@@ -161,7 +163,7 @@ enum Shown {
 fn runs_are_drawn_as_they_went() {
     const RUNS: [(&str, Shown); 5] = [
         ("queued-before-connect", Shown::Named),
-        ("rung-1-strict-demux", Shown::Named),
+        ("rung-1-strict-demux", Shown::Titled),
         ("pass-through", Shown::Between(16, 21)),
         ("cid-rebinding", Shown::Named),
         ("cid-newest-record-stolen", Shown::Named),
@@ -173,6 +175,7 @@ fn runs_are_drawn_as_they_went() {
             &trace,
             |journey| match shown {
                 Shown::Named => journey.label.is_some(),
+                Shown::Titled => journey.title().is_some(),
                 Shown::Between(from, until) => (from..until).contains(&(journey.sent_at.0 / 1_000_000)),
             },
             &["peer-moved", "check-failed"],
@@ -180,6 +183,18 @@ fn runs_are_drawn_as_they_went() {
 
         assert_current(&format!("{name}.svg"), &svg);
     }
+}
+
+#[test]
+fn the_flights_in_chapter_five_are_drawn_from_a_handshake() {
+    // Six flights, and the first data of each side.
+    const SHOWN: usize = 8;
+    let trace = run_of("six-flights");
+    let shown: Vec<_> = trace.journeys().iter().take(SHOWN).map(|journey| journey.entry).collect();
+
+    let svg = sequence(&trace, |journey| shown.contains(&journey.entry), &[]);
+
+    assert_current("six-flights.svg", &svg);
 }
 
 fn run_of(name: &str) -> Trace {

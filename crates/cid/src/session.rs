@@ -12,7 +12,7 @@ use crate::connection_id::ConnectionId;
 use crate::endpoint::Dropped;
 use crate::path::{Ends, MoveRule, Path, Step};
 use crate::real_type::RealType;
-use crate::record::{Form, Opened, Sealing, WireForm, WireRecord};
+use crate::record::{Form, Opened, Sealing, WireRecord};
 use crate::routability::RoutabilityMessage;
 
 /// Payloads that wait for a path to be checked: 64 x 16 KiB = 1 MiB for a session at worst.
@@ -235,9 +235,8 @@ impl Session {
         let is_newest = self.newest.is_none_or(|newest| newest < record.number.sequence);
         self.newest = self.newest.max(Some(record.number.sequence));
 
-        let has_id = matches!(record.form, WireForm::Identified(_));
-        let step =
-            if has_id && is_newest { self.path.on_newest(ends.remote, now, chance) } else { Step::Nothing };
+        // A record without an id was found by its address and cannot move it.
+        let step = if is_newest { self.path.on_newest(ends.remote, now, chance) } else { Step::Nothing };
         self.path.credit(ends.remote, record.bytes.len());
         self.obey(step, output);
         self.on_content(opened, record.bytes.len(), ends, now, chance, output);

@@ -1,9 +1,9 @@
 //! When a peer's address moves, and when it does not (RFC 9146, 6; RFC 9853, 5).
 
-use peerbound_cid::{AMPLIFICATION_LIMIT, Dropped, Event, MoveRule, SendError, WAITING_MAX};
+use peerbound_cid::{AMPLIFICATION_LIMIT, ConnectionId, Dropped, Event, MoveRule, SendError, WAITING_MAX};
 use peerbound_dtls::Discard;
 
-use crate::road::{A, A_REBOUND, AB, B, MALLORY, Road, data, events, only_transmit, transmits};
+use crate::road::{A, A_REBOUND, AB, B, MALLORY, Road, data, events, id, only_transmit, transmits};
 use crate::support::address;
 
 const REPLAY: Result<(), Dropped> = Err(Dropped::Discarded(Discard::Replay));
@@ -252,4 +252,39 @@ fn a_check_that_failed_is_begun_again_by_the_next_record() {
     let response = only_transmit(&mut road.a);
     road.b_gets(&response.bytes, A_REBOUND).unwrap();
     assert_eq!(road.b_sends_to(), address(A_REBOUND));
+}
+
+/// With the longest id a challenge is longer than three small records.
+#[test]
+fn a_challenge_that_would_be_too_long_for_what_came_is_not_sent() {
+    let mut road =
+        Road::new(Some(ConnectionId::new(&[0xa1; 255]).unwrap()), Some(id(0xb1)), MoveRule::BasicCheck);
+    let small = road.a.seal(AB, b"?").unwrap();
+    road.b_gets(&small, A_REBOUND).unwrap();
+    assert_eq!(transmits(&mut road.b), []);
+    assert!(!events(&mut road.b).iter().any(|event| matches!(event, Event::Challenged { .. })));
+
+    road.wait();
+    let longer = road.a.seal(AB, &[0; 100]).unwrap();
+    road.b_gets(&longer, A_REBOUND).unwrap();
+    let challenge = only_transmit(&mut road.b);
+
+    assert!(small.len() * AMPLIFICATION_LIMIT < challenge.bytes.len());
+    assert!(challenge.bytes.len() <= longer.len() * AMPLIFICATION_LIMIT);
+}
+
+#[test]
+fn an_answer_about_the_old_path_counts_only_if_it_comes_by_the_old_path() {
+    let mut road = Road::with_ids(MoveRule::EnhancedCheck);
+    let record = road.a.seal(AB, b"from elsewhere").unwrap();
+    road.b_gets(&record, A_REBOUND).unwrap();
+    let on_old_path = only_transmit(&mut road.b);
+    road.a_gets(&on_old_path.bytes, B).unwrap();
+    let response = only_transmit(&mut road.a);
+
+    road.b_gets(&response.bytes, A_REBOUND).unwrap();
+    assert!(!events(&mut road.b).iter().any(|event| matches!(event, Event::Stayed { .. })));
+
+    road.wait();
+    assert_eq!(only_transmit(&mut road.b).ends.remote, address(A_REBOUND), "so the new path is asked");
 }

@@ -29,7 +29,12 @@ pub(crate) fn id(byte: u8) -> ConnectionId {
 }
 
 pub(crate) fn endpoint(seed: u8) -> Endpoint {
-    Endpoint::new(&EndpointConfig { id_bytes: 4, seed: [seed; 32] })
+    endpoint_with(4, seed)
+}
+
+/// Makes an endpoint whose ids are of another length.
+fn endpoint_with(id_bytes: usize, seed: u8) -> Endpoint {
+    Endpoint::new(&EndpointConfig { id_bytes, seed: [seed; 32] })
 }
 
 /// A and B, with one session between them.
@@ -57,7 +62,8 @@ impl Road {
     pub(crate) fn new(of_a: Option<ConnectionId>, of_b: Option<ConnectionId>, rule: MoveRule) -> Self {
         let clock = VirtualClock::start();
         let keys = keys(&clock);
-        let (mut a, mut b) = (endpoint(1), endpoint(2));
+        let id_bytes = of_a.as_ref().map_or(4, |id| id.as_bytes().len());
+        let (mut a, mut b) = (endpoint_with(id_bytes, 1), endpoint(2));
         let config = SessionConfig {
             keys: keys.clone(),
             writes: Direction::ClientToServer,

@@ -188,7 +188,9 @@ pub(super) fn verdict(report: &ProofReport) -> String {
     let totals = report.totals;
     let ran = totals.held + totals.did_not_hold + totals.failed;
     let experiments = if ran == 1 { "experiment" } else { "experiments" };
-    let mut text = if totals.hold() {
+    let mut text = if ran == 0 {
+        "Nothing was run".to_owned()
+    } else if totals.hold() {
         format!("{ran} {experiments}, all as expected")
     } else {
         format!("{ran} {experiments}, {} NOT as expected", totals.did_not_hold + totals.failed)

@@ -336,7 +336,7 @@ fn host_address(place: Place<'_>, text: &str) -> Result<SocketAddr, ScenarioErro
     })
 }
 
-/// Takes what a node says of itself, and what [nodes] says for the rest.
+/// Takes what a node says of itself, and what `[nodes]` says for the rest.
 fn merge(own: &NodeFile, defaults: &NodeFile) -> NodeFile {
     macro_rules! either {
         ($($key:ident),*) => {
