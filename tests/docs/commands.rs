@@ -1,7 +1,7 @@
 //! Every console block prints what the page shows.
 
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use snapbox::{Assert, IntoData};
@@ -58,6 +58,16 @@ fn chapter_six_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_seven_shows_what_its_commands_print() {
+    follow("docs/book/src/07-keys.md");
+}
+
+#[test]
+fn chapter_eight_shows_what_its_commands_print() {
+    follow("docs/book/src/08-cbc.md");
+}
+
+#[test]
 fn chapter_nine_shows_what_its_commands_print() {
     follow("docs/book/src/09-replay.md");
 }
@@ -79,6 +89,8 @@ fn every_page_with_commands_is_followed() {
         "docs/book/src/04-thirteen-bytes.md",
         "docs/book/src/05-handshake.md",
         "docs/book/src/06-loss-and-timers.md",
+        "docs/book/src/07-keys.md",
+        "docs/book/src/08-cbc.md",
         "docs/book/src/09-replay.md",
         "docs/book/src/11-renegotiation.md",
     ]
@@ -115,6 +127,10 @@ fn follow_once(page: &Page) -> Result<(), String> {
                 Treatment::AnotherTerminal { until } => {
                     beside.push(start(page, block, until, &mut terminal));
                 }
+                Treatment::Needs { program } if is_missing(program) => {
+                    eprintln!("{}: left out, for {program} is not installed", page.place(block));
+                }
+                Treatment::Needs { .. } => run(page, block, &mut terminal)?,
                 Treatment::NotRun => {}
             }
         }
@@ -124,6 +140,13 @@ fn follow_once(page: &Page) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Says whether a program that a block needs is not there, where it need not be.
+fn is_missing(program: &str) -> bool {
+    let mut command = Command::new(program);
+    let is_there = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    !is_there && std::env::var_os("PEERBOUND_REQUIRE_PEERS").is_none()
 }
 
 fn run(page: &Page, block: &Block, terminal: &mut Terminal) -> Result<(), String> {

@@ -34,6 +34,9 @@ pub(crate) enum Treatment {
     /// `<!-- docs: another terminal, until "TEXT" -->`: the next block has its turn when the one
     /// command has printed the text. It goes on to the end of the section, where Ctrl-C stops it.
     AnotherTerminal { until: String },
+    /// `<!-- docs: needs PROGRAM -->`: as [`Self::Run`], where this machine has the program. Where it has
+    /// not, the block is left out, unless `PEERBOUND_REQUIRE_PEERS` is set.
+    Needs { program: String },
     /// `<!-- docs: not run, REASON -->`.
     NotRun,
 }
@@ -136,10 +139,12 @@ fn sections_of(text: &str) -> Vec<Section> {
 fn treatment_of(asked: &str, line: usize) -> Treatment {
     let asked = asked.strip_suffix(" -->").unwrap_or(asked);
     let until = asked.strip_prefix("another terminal, until \"").and_then(|text| text.strip_suffix('"'));
-    match (until, asked.strip_prefix("not run, ")) {
-        (Some(text), _) => Treatment::AnotherTerminal { until: text.to_owned() },
-        (None, Some(_reason)) => Treatment::NotRun,
-        (None, None) => panic!("nobody knows what \"{asked}\" in line {line} asks for"),
+    let program = asked.strip_prefix("needs ");
+    match (until, program, asked.strip_prefix("not run, ")) {
+        (Some(text), _, _) => Treatment::AnotherTerminal { until: text.to_owned() },
+        (None, Some(program), _) => Treatment::Needs { program: program.to_owned() },
+        (None, None, Some(_reason)) => Treatment::NotRun,
+        (None, None, None) => panic!("nobody knows what \"{asked}\" in line {line} asks for"),
     }
 }
 

@@ -152,6 +152,8 @@ fn the_window_in_chapter_nine_is_drawn_from_the_window() {
 enum Shown {
     /// Those that the scenario has a name for.
     Named,
+    /// Those that carry something that the scenario has a name for, on every hop.
+    Titled,
     /// Those that were sent between these milliseconds.
     Between(u64, u64),
 }
@@ -159,8 +161,9 @@ enum Shown {
 /// The runs that the book shows.
 #[test]
 fn runs_are_drawn_as_they_went() {
-    const RUNS: [(&str, Shown); 4] = [
+    const RUNS: [(&str, Shown); 5] = [
         ("queued-before-connect", Shown::Named),
+        ("rung-1-strict-demux", Shown::Titled),
         ("pass-through", Shown::Between(16, 21)),
         ("cid-rebinding", Shown::Named),
         ("cid-newest-record-stolen", Shown::Named),
@@ -172,6 +175,7 @@ fn runs_are_drawn_as_they_went() {
             &trace,
             |journey| match shown {
                 Shown::Named => journey.label.is_some(),
+                Shown::Titled => journey.title().is_some(),
                 Shown::Between(from, until) => (from..until).contains(&(journey.sent_at.0 / 1_000_000)),
             },
             &["peer-moved", "check-failed"],

@@ -123,7 +123,7 @@ fn arrow(canvas: &mut Canvas, journey: &Journey<'_>, from: u32, to: u32, y: u32)
 
 /// What a datagram is called, and what anyone can see in it.
 fn name_of(journey: &Journey<'_>) -> String {
-    match journey.label {
+    match journey.title() {
         Some(label) => format!("{label}: {}", journey.contents),
         None => journey.contents.clone(),
     }
