@@ -304,3 +304,15 @@ fn a_run_without_an_expectation_proves_nothing() {
 
     assert_eq!(said, "x.toml:1: nothing is expected: add an [[expect]], or the run proves nothing");
 }
+
+#[test]
+fn nobody_else_has_the_attackers_address() {
+    let taken = "address: 192.0.2.66 is the attacker's: choose another";
+    let nat = "[[nat]]\nname = \"home\"\nin_front_of = [\"A\"]\naddress = \"192.0.2.66\"\n[[link]]\nbetween";
+
+    assert_eq!(
+        complaint("name = \"A\"", "name = \"A\"\naddress = \"192.0.2.66:4433\""),
+        format!("x.toml:6: {taken}")
+    );
+    assert_eq!(complaint("[[link]]\nbetween", nat), format!("x.toml:11: {taken}"));
+}

@@ -13,6 +13,7 @@ use crate::scenario::file::{ConditionsFile, FaultFile, LinkFile, MatchFile, NatF
 use crate::scenario::parameters;
 use crate::scenario::place::Place;
 use crate::scenario::plan::{Bursts, Conditions, Dials, HostRole, LinkPlan, ListenerPlan, NatPlan, NatRule};
+use crate::scenario::valid::hosts::check_is_not_the_attackers;
 use crate::scenario::valid::{Validation, number, only_beside, probability, the_only, the_word, word};
 use crate::scenario::values::rate;
 use crate::trace::HostIndex;
@@ -233,6 +234,7 @@ impl<'a> Validation<'a> {
                 IpAddr::from([203, 0, 113, last])
             }
         };
+        check_is_not_the_attackers(place, address)?;
         let is_taken = self.nats.iter().any(|nat| nat.address == address)
             || self.hosts.iter().any(|host| host.address.ip() == address);
         if is_taken {
