@@ -312,7 +312,7 @@ fn nobody_else_has_the_attackers_address() {
 
     assert_eq!(
         complaint("name = \"A\"", "name = \"A\"\naddress = \"192.0.2.66:4433\""),
-        format!("x.toml:6: {taken}")
+        format!("x.toml:6: node 1: {taken}")
     );
-    assert_eq!(complaint("[[link]]\nbetween", nat), format!("x.toml:11: {taken}"));
+    assert_eq!(complaint("[[link]]\nbetween", nat), format!("x.toml:11: nat 1: {taken}"));
 }
