@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use peerbound_lab::scenario::{
-    Action, Bounds, Conditions, Expectation, HandshakeMessage, Occasion, Path, Pattern, Step, Trigger, Window,
+    Action, Bounds, Conditions, Expectation, HandshakeMessage, Occasion, Path, Pattern, Routing, Step,
+    Trigger, Window,
 };
 
 use crate::support::{
-    A, B, C, alive, chain, delivered, label, must_hold, next, on, run_with, send, three_nodes,
+    A, B, C, alive, chain, delivered, label, must_hold, next, node_mut, on, run_with, send, three_nodes,
 };
 
 /// Counts the ClientHellos of A, which dials a B that is gone.
@@ -92,4 +93,21 @@ fn a_restarted_neighbour_has_a_new_session_and_not_the_old_one() {
     must_hold(&renewed, 1);
     assert!(scenario.expectations.contains(&alive(A, B)));
     assert!(!run_with(&scenario, 1).holds);
+}
+
+#[test]
+fn nobody_has_a_route_to_everybody_where_routes_are_set_or_a_node_is_gone() {
+    let mut set = chain(&["A", "B", "C"]);
+    set.ends = Duration::from_secs(20);
+    set.expectations = vec![Expectation::ReachableAll];
+    let mut found = set.clone();
+    for host in [A, B, C] {
+        node_mut(&mut found, host).routing = Routing::Dynamic;
+    }
+    let mut bereft = found.clone();
+    bereft.steps = vec![on(Occasion::Converged, Action::Crash(C))];
+
+    must_hold(&found, 1);
+    assert!(!run_with(&set, 1).holds);
+    assert!(!run_with(&bereft, 1).holds);
 }

@@ -142,6 +142,7 @@ impl<'a> Validation<'a> {
             if who != "all" {
                 return Err(place.wrong("reachable", format!("{who:?} has no meaning here: write \"all\"")));
             }
+            self.needs_routers(place, "reachable")?;
             return Ok(Expectation::ReachableAll);
         }
         match &file.broken {
