@@ -508,18 +508,9 @@ impl Judge {
                 }
             }
             Seal::By(_) => self.violate_acceptance(acceptance),
-            Seal::Unknown if self.has_session_for(acceptance.host, datagram.source) => {
-                self.unexplained.push(acceptance);
-            }
-            // Without a gate, data may come before the end of the handshake; OpenSSL keeps it until then.
-            Seal::Unknown | Seal::Clear => {}
-        }
-    }
-
-    fn has_session_for(&self, host: HostIndex, source: SocketAddr) -> bool {
-        match self.by_address.get(&source) {
-            Some(peer) => self.live.contains_key(&(host, *peer)),
-            None => self.live.keys().any(|(of, _)| *of == host),
+            // Data may come before the end of the handshake, and be kept until then: its keys will explain it.
+            Seal::Unknown => self.unexplained.push(acceptance),
+            Seal::Clear => {}
         }
     }
 

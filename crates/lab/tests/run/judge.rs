@@ -152,6 +152,22 @@ fn a_record_from_before_its_keys_were_known_is_named_in_the_end() {
 }
 
 #[test]
+fn data_that_is_accepted_without_a_session_waits_for_its_keys_and_is_a_violation_without_them() {
+    let accept = |court: &mut Court| {
+        let early = court.send(B, A, Way::Socket, &data(B, A, 1));
+        court.arrive(A, early, Verdict::Accepted, None);
+    };
+    let mut explained = Court::open();
+    accept(&mut explained);
+    explained.learn(A, B, Role::Client);
+    let mut unexplained = Court::open();
+    accept(&mut unexplained);
+
+    assert_eq!(explained.broken(), []);
+    assert_eq!(unexplained.broken(), [Invariant::AcceptedWithoutOracle]);
+}
+
+#[test]
 fn a_record_of_another_session_that_is_accepted_is_a_violation() {
     let mut court = Court::with_sessions();
     let stray = court.send(C, A, Way::Socket, &data(C, B, 1));
