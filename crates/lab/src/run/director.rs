@@ -349,6 +349,9 @@ impl<'a> Director<'a> {
                 let ready = self.shelf.ready(injection, &self.judge, &mut self.chance);
                 let ready = ready
                     .ok_or_else(|| wrong(&format!("there is no datagram \"{}\"", injection.datagram.0)))?;
+                if ready.is_handmade {
+                    self.judge.note_handmade(&ready.bytes);
+                }
                 for _ in 0..injection.times {
                     let shot = Shot {
                         by: injection.by,
