@@ -10,6 +10,7 @@ use peerbound_wire::NodeId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::experiment::replay_command;
 use crate::judge::{Datagram, Judge, Observation, Observed, Violation};
 use crate::run::claims::Facts;
 use crate::run::occasion::has_come;
@@ -18,7 +19,7 @@ use crate::run::shelf::{FLOW, Shelf, Theft, sequence_for};
 use crate::run::stage::{Capture, FORWARDER, Shot, Stage, Taken};
 use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
-use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
+use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport};
 use crate::scenario::{
     Action, Conditions, Expectation, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger,
     Word,
@@ -511,7 +512,13 @@ impl<'a> Director<'a> {
             violations: judgement.violations,
             holds,
             elapsed: Duration::from_nanos(stage.now().0),
-            replay: replay_command(scenario, options),
+            replay: replay_command(
+                &scenario.name,
+                options.backend.word(),
+                options.seed,
+                &scenario.parameters,
+                None,
+            ),
             trace: Trace {
                 scenario: scenario.name.clone(),
                 title: scenario.title.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use peerbound_lab::experiment::Experiment;
+use peerbound_lab::run::Backend;
 use peerbound_lab::scenario::{
     Action, Bounds, Conditions, Expectation, HandshakeMessage, Occasion, Path, Pattern, Routing, Step,
     Trigger, Window,
@@ -48,6 +50,16 @@ fn a_session_over_a_dead_link_is_not_alive_although_nobody_has_noticed() {
     assert_eq!(missed.len(), 1, "{missed:#?}");
     assert_eq!(missed[0].expected, "the session A-B is alive");
     assert_eq!(report.violations, [], "the reference model claims nothing about a link that is cut");
+}
+
+#[test]
+fn a_report_names_the_file_that_it_came_from() {
+    let experiment = Experiment::new("my three.toml", three_nodes(), 1, Backend::Sim);
+
+    let report = experiment.run().expect("it can be run");
+
+    assert_eq!(report.replay, "peerbound sim replay 'my three.toml' --seed 1");
+    assert_eq!(run_with(&three_nodes(), 1).replay, "peerbound sim replay three-nodes --seed 1");
 }
 
 #[test]
