@@ -53,8 +53,9 @@ pub fn play(scenario: &Scenario, options: &RunOptions, stage: &mut dyn Stage) ->
     let mut director = Director::new(scenario, options, stage);
     director.watch()?;
     director.run_steps()?;
+    let mut outcomes = director.outcomes();
     director.try_sessions()?;
-    let outcomes = director.outcomes();
+    director.look_at_sessions_again(&mut outcomes);
     director.probe()?;
     director.count_all()?;
     director.report(outcomes)
@@ -193,6 +194,21 @@ impl<'a> Director<'a> {
             .collect();
         outcomes.extend(self.assess());
         outcomes
+    }
+
+    /// Says of the sessions, once they were tried, what has become of them. Of everything else stands what
+    /// was seen before: our own questions and their answers are none of the scenario's.
+    fn look_at_sessions_again(&self, outcomes: &mut [ExpectationOutcome]) {
+        let is_of_session = |outcome: &ExpectationOutcome| {
+            let place = outcome.number.checked_sub(1);
+            let expectation = place.and_then(|place| self.scenario.expectations.get(place));
+            matches!(expectation, Some(Expectation::Session { .. }))
+        };
+        for tried in self.assess().into_iter().filter(is_of_session) {
+            if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.number == tried.number) {
+                *outcome = tried;
+            }
+        }
     }
 
     /// Takes what the stage has seen, and lets the judge see it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use peerbound_lab::experiment::Experiment;
 use peerbound_lab::run::Backend;
 use peerbound_lab::scenario::{
-    Action, Bounds, Conditions, Expectation, HandshakeMessage, Occasion, Path, Pattern, Routing, Step,
-    Trigger, Window,
+    Action, Bounds, Conditions, EventKind, Expectation, HandshakeMessage, Occasion, Path, Pattern, Routing,
+    Step, Trigger, Window,
 };
 
 use crate::support::{
@@ -50,6 +50,24 @@ fn a_session_over_a_dead_link_is_not_alive_although_nobody_has_noticed() {
     assert_eq!(missed.len(), 1, "{missed:#?}");
     assert_eq!(missed[0].expected, "the session A-B is alive");
     assert_eq!(report.violations, [], "the reference model claims nothing about a link that is cut");
+}
+
+#[test]
+fn pings_that_try_the_sessions_are_no_pongs_of_the_scenario() {
+    let mut scenario = three_nodes();
+    scenario.ends = Duration::from_secs(5);
+    scenario.expectations.push(Expectation::Event {
+        kind: EventKind::Pong,
+        at: A,
+        count: Bounds { at_least: 1, at_most: None },
+        within: Window::default(),
+    });
+
+    let report = run_with(&scenario, 1);
+
+    let missed: Vec<_> = report.outcomes.iter().filter(|outcome| !outcome.holds).collect();
+    assert_eq!(missed.len(), 1, "{missed:#?}");
+    assert_eq!(missed[0].observed, "never");
 }
 
 #[test]
