@@ -21,8 +21,8 @@ use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
 use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport};
 use crate::scenario::{
-    Action, Conditions, Expectation, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger,
-    Word,
+    Action, Conditions, Expectation, Invariant, Label, Layout, MessageFate, Repeat, Scenario, SendPlan,
+    SessionFate, Step, Trigger, Word,
 };
 use crate::trace::{HostIndex, Nanos, Trace, Way};
 
@@ -564,16 +564,22 @@ impl<'a> Director<'a> {
 }
 
 /// Returns after how long no more can come than a scenario allows: where a count has an upper bound, its
-/// window must have passed.
+/// window must have passed; where something must not be seen at all, the whole time.
 fn certain_after(scenario: &Scenario) -> Duration {
     let window = |expectation: &Expectation| match expectation {
         Expectation::Wire { count, within, .. } | Expectation::Event { count, within, .. } => {
             count.at_most.map(|_| within.until.unwrap_or(scenario.ends))
         }
         Expectation::Ratio { at_most, .. } => at_most.map(|_| scenario.ends),
+        // What is on its way, or dialled once more, may still come.
+        Expectation::Session { fate: SessionFate::Never, .. }
+        | Expectation::Message { fate: MessageFate::Undelivered, .. } => Some(scenario.ends),
+        Expectation::Message { fate: MessageFate::Delivered { count, .. }, .. } => {
+            count.and_then(|count| count.at_most).map(|_| scenario.ends)
+        }
+        // Every datagram of the name must have ended, so none is on its way.
         Expectation::Datagram { .. }
         | Expectation::Session { .. }
-        | Expectation::Message { .. }
         | Expectation::Talked { .. }
         | Expectation::Readable { .. }
         | Expectation::Told { .. }

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use peerbound_dtls::ContentType;
 use peerbound_lab::experiment::Experiment;
 use peerbound_lab::run::Backend;
 use peerbound_lab::scenario::{
-    Action, Bounds, Conditions, EventKind, Expectation, HandshakeMessage, Occasion, Path, Pattern, Routing,
-    Step, Trigger, Window,
+    Action, Bounds, Conditions, Course, EventKind, Expectation, FaultAction, FaultPlan, HandshakeMessage,
+    Occasion, Path, Pattern, Routing, Step, Trigger, Which, Window,
 };
 
 use crate::support::{
     A, B, C, alive, chain, delivered, label, must_hold, next, node_mut, on, run_with, send, three_nodes,
+    undelivered,
 };
 
 /// Counts the ClientHellos of A, which dials a B that is gone.
@@ -34,6 +36,30 @@ fn that_no_more_comes_is_certain_only_when_there_is_no_more_time() {
     // At 0, 0.25, 0.75 and 1.75 s; the next one after two quiet seconds.
     must_hold(&hellos_into_the_void(4, first_two_seconds), 1);
     assert!(!run_with(&hellos_into_the_void(4, Window::default()), 1).holds);
+}
+
+#[test]
+fn a_message_that_is_only_late_is_not_undelivered() {
+    let mut scenario = chain(&["A", "B", "C"]);
+    scenario.ends = Duration::from_secs(10);
+    scenario.faults = vec![FaultPlan {
+        on: Course::OneWay(Path { from: B, to: C }),
+        which: Which {
+            pattern: Pattern { record: Some(ContentType::ApplicationData), ..Pattern::default() },
+            nth: None,
+            from: Duration::from_secs(1),
+            until: Some(Duration::from_millis(1200)),
+        },
+        action: FaultAction::Delay(Duration::from_secs(2)),
+    }];
+    let at = Trigger::At(Duration::from_secs(1));
+    scenario.steps = vec![Step { trigger: at, action: send(A, C, "late", false) }];
+    scenario.expectations = vec![undelivered("late")];
+
+    let report = run_with(&scenario, 1);
+
+    assert!(!report.holds);
+    assert_eq!(report.outcomes[0].observed, "delivered at C by A→B→C");
 }
 
 #[test]
