@@ -85,7 +85,7 @@ pub struct RunOptions {
 
 /// Nodes of a mesh whose every datagram is written down. 64 nodes of degree 6 send some 1000 datagrams a
 /// second of their time.
-const OBSERVED_NODES_MAX: u32 = 64;
+pub(crate) const OBSERVED_NODES_MAX: u32 = 64;
 
 /// Whether connected pairs are made to talk at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

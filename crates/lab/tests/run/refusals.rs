@@ -34,3 +34,20 @@ fn routes_are_asked_for_only_where_nodes_find_them() {
         assert!(refusal.contains("routing = \"dynamic\""), "{refusal}");
     }
 }
+
+#[test]
+fn what_is_not_observed_in_a_large_mesh_is_not_expected_there() {
+    let unseen = [
+        ("session", "session = \"N0-N1\"\nis = \"never\""),
+        ("message", "message = \"greeting\"\nundelivered = true"),
+        ("wire", "wire = \"N0>N1\"\ncount = 0"),
+        ("ratio", "ratio = \"N0>N1 / N1>N0\"\nat_most = 1.0"),
+    ];
+
+    for (subject, expect) in unseen {
+        assert_eq!(mesh(64, "dynamic", "up", expect).err(), None);
+        let refusal = mesh(65, "dynamic", "up", expect).unwrap_err();
+        assert!(refusal.contains(&format!("no {subject} is observed")), "{refusal}");
+    }
+    assert!(mesh(65, "dynamic", "up", "talk = \"chatter\"\ncount = 4").is_ok());
+}
