@@ -196,7 +196,11 @@ impl Router {
                 self.ask_asker(number, from, request, now);
                 continue;
             };
-            if let Some(link) = self.link_mut(from) {
+            // Who asks for more than we would, or twice for one, does not draw more bytes than he sends.
+            if let Some(link) = self.link_mut(from)
+                && link.proofs.len() < PROOFS_ASKED_MAX
+                && !link.proofs.iter().any(|(waiting, _)| Arc::ptr_eq(waiting, &proof))
+            {
                 link.proofs.push((proof, !request.has_certificate));
             }
         }

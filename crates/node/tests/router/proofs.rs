@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use peerbound_node::{ProofBook, Router, RouterConfig, Signer};
 use peerbound_wire::{
-    Claim, List, Metric, NodeId, Path, ProofItem, ProofsPacker, RouteSeq, RoutingMessage, Update,
-    UpdatesPacker,
+    Claim, List, Metric, NodeId, Path, ProofItem, ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq,
+    RoutingMessage, Update, UpdatesPacker,
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -116,6 +116,14 @@ impl Victim {
         of_origin.map(|update| (update.seqno.0, update.metric.0)).collect()
     }
 
+    fn proofs_for(&self, to: NodeId) -> usize {
+        let proofs = |bytes: &Vec<u8>| match RoutingMessage::decode(bytes) {
+            Ok(RoutingMessage::Proofs(proofs)) => proofs.iter().count(),
+            _ => 0,
+        };
+        self.said.iter().filter(|(other, _)| *other == to).map(|(_, bytes)| proofs(bytes)).sum()
+    }
+
     fn asked(&self, of: NodeId) -> usize {
         let asks =
             |bytes: &Vec<u8>| matches!(RoutingMessage::decode(bytes), Ok(RoutingMessage::ProofRequests(_)));
@@ -208,6 +216,20 @@ fn a_proof_that_nobody_asked_for_is_not_verified() {
     assert_eq!((counters.proofs_accepted, counters.proofs_refused), (0, 0), "the other one was asked");
     victim.hear_true_proof(HONEST, ORIGIN, 5);
     assert_eq!(victim.next_hop(), Some(HONEST));
+}
+
+#[test]
+fn asking_a_hundred_times_for_one_proof_draws_it_once() {
+    let mut victim = Victim::new();
+    let request = ProofRequest { origin: US, seqno: RouteSeq(0), has_certificate: false };
+    let mut requests = ProofRequestsPacker::new(100_000);
+    (0..100).for_each(|_| assert!(requests.push(&request)));
+    victim.said.clear();
+
+    victim.hear(MALLORY, &requests.finish());
+    victim.wait_a_little();
+
+    assert_eq!(victim.proofs_for(MALLORY), 1);
 }
 
 #[test]
