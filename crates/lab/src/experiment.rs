@@ -65,7 +65,8 @@ impl Experiment {
     /// # Errors
     /// When the backend cannot, or the set-up falls apart.
     pub fn run(&self) -> Result<RunReport, RunError> {
-        run(&self.scenario, &RunOptions { backend: self.backend, ..RunOptions::with_seed(self.seed) })
+        let options = RunOptions { backend: self.backend, ..RunOptions::with_seed(self.seed) };
+        Ok(RunReport { replay: self.replay_command(), ..run(&self.scenario, &options)? })
     }
 
     /// Carries it out and says what was expected and observed; with the report of the run, if there

@@ -53,8 +53,11 @@ pub struct Judge {
     frames: Frames,
     standing: Standing,
     captured: BTreeMap<String, DatagramId>,
-    /// The newest number that somebody has put on a protected record on its way to an address.
-    newest_sent: BTreeMap<(HostIndex, SocketAddr), u64>,
+    /// The newest number that somebody has put on a protected record on its way to an address, and under
+    /// whose keys: with another session numbers begin again.
+    newest_sent: BTreeMap<(HostIndex, SocketAddr), (Seal, u64)>,
+    /// What was written or changed by hand, whichever socket it goes through.
+    handmade: BTreeSet<Vec<u8>>,
     events: Vec<(Nanos, HostIndex, Event)>,
     told: Vec<(Nanos, HostIndex, &'static str)>,
     entries: Vec<Entry>,
@@ -140,6 +143,7 @@ impl Judge {
             standing: Standing::default(),
             captured: BTreeMap::new(),
             newest_sent: BTreeMap::new(),
+            handmade: BTreeSet::new(),
             events: Vec::new(),
             told: Vec::new(),
             entries: Vec::new(),
@@ -152,6 +156,11 @@ impl Judge {
         self.by_address.insert(address, host);
     }
 
+    /// Notes that a datagram was written or changed by hand: a host's own socket may send it, too.
+    pub fn note_handmade(&mut self, bytes: &[u8]) {
+        self.handmade.insert(bytes.to_vec());
+    }
+
     /// Takes in one observation.
     ///
     /// # Errors
@@ -160,7 +169,9 @@ impl Judge {
         let Observation { at, what } = observation;
         match what {
             Observed::Sent { datagram, by, way, source, destination, bytes, label, copy_of } => {
-                let is_forged = way == Way::Injected || self.differs(&bytes, copy_of);
+                let is_forged = way == Way::Injected
+                    || self.handmade.contains(bytes.as_ref())
+                    || self.differs(&bytes, copy_of);
                 let seal = Seal::Clear;
                 let sent =
                     Datagram { at, by, way, source, destination, bytes, label, copy_of, is_forged, seal };
@@ -307,10 +318,11 @@ impl Judge {
         &self.standing
     }
 
-    /// Returns the newest number that a host has put on a protected record on its way to this address.
+    /// Returns the newest number that a host has put on a protected record on its way to this address, in
+    /// the session that it wrote in last.
     #[must_use]
     pub fn newest_sent(&self, by: HostIndex, destination: SocketAddr) -> Option<u64> {
-        self.newest_sent.get(&(by, destination)).copied()
+        self.newest_sent.get(&(by, destination)).map(|(_, newest)| *newest)
     }
 
     /// Returns the newest number of a record that a host has accepted from another in the session that
@@ -399,8 +411,11 @@ impl Judge {
         if let Some(label) = &sent.label {
             self.by_label.entry(label.clone()).or_default().push(id);
         }
-        if let (Way::Socket, Some(number)) = (sent.way, sent.number()) {
-            self.newest_sent.insert((sent.by, sent.destination), number.sequence);
+        if let (Way::Socket, false, Some(number)) = (sent.way, sent.is_forged, sent.number()) {
+            let newest = self.newest_sent.entry((sent.by, sent.destination)).or_insert((sent.seal, 0));
+            // What is sealed first is not always sent first.
+            let before = if newest.0 == sent.seal { newest.1 } else { 0 };
+            *newest = (sent.seal, before.max(number.sequence));
         }
         self.note(
             sent.at,
@@ -508,18 +523,9 @@ impl Judge {
                 }
             }
             Seal::By(_) => self.violate_acceptance(acceptance),
-            Seal::Unknown if self.has_session_for(acceptance.host, datagram.source) => {
-                self.unexplained.push(acceptance);
-            }
-            // Without a gate, data may come before the end of the handshake; OpenSSL keeps it until then.
-            Seal::Unknown | Seal::Clear => {}
-        }
-    }
-
-    fn has_session_for(&self, host: HostIndex, source: SocketAddr) -> bool {
-        match self.by_address.get(&source) {
-            Some(peer) => self.live.contains_key(&(host, *peer)),
-            None => self.live.keys().any(|(of, _)| *of == host),
+            // Data may come before the end of the handshake, and be kept until then: its keys will explain it.
+            Seal::Unknown => self.unexplained.push(acceptance),
+            Seal::Clear => {}
         }
     }
 

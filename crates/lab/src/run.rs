@@ -85,7 +85,7 @@ pub struct RunOptions {
 
 /// Nodes of a mesh whose every datagram is written down. 64 nodes of degree 6 send some 1000 datagrams a
 /// second of their time.
-const OBSERVED_NODES_MAX: u32 = 64;
+pub(crate) const OBSERVED_NODES_MAX: u32 = 64;
 
 /// Whether connected pairs are made to talk at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,7 +145,7 @@ pub struct RunReport {
     pub holds: bool,
     /// How long it took in the time of the run.
     pub elapsed: Duration,
-    /// The one command that does it again.
+    /// The one command that does it again; of a scenario that nobody has named a file of, by its name.
     pub replay: String,
 }
 
@@ -200,19 +200,4 @@ pub fn run(scenario: &Scenario, options: &RunOptions) -> Result<RunReport, RunEr
         Backend::Loopback => play(scenario, options, &mut backend::on_loopback(scenario, options)?),
         Backend::Netns => play(scenario, options, &mut backend::in_namespaces(scenario, options)?),
     }
-}
-
-/// Returns the command that runs a scenario again in the same way.
-#[must_use]
-pub fn replay_command(scenario: &Scenario, options: &RunOptions) -> String {
-    let mut command = match options.backend {
-        Backend::Sim => format!("peerbound sim replay {} --seed {}", scenario.name, options.seed),
-        Backend::Loopback | Backend::Netns => {
-            format!("peerbound prove {} --on {} --seed {}", scenario.name, options.backend, options.seed)
-        }
-    };
-    for (name, value) in &scenario.parameters {
-        command.push_str(&format!(" --set {name}={value}"));
-    }
-    command
 }

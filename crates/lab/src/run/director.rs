@@ -10,6 +10,7 @@ use peerbound_wire::NodeId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::experiment::replay_command;
 use crate::judge::{Datagram, Judge, Observation, Observed, Violation};
 use crate::run::claims::Facts;
 use crate::run::occasion::has_come;
@@ -18,10 +19,10 @@ use crate::run::shelf::{FLOW, Shelf, Theft, sequence_for};
 use crate::run::stage::{Capture, FORWARDER, Shot, Stage, Taken};
 use crate::run::talks::{Talks, later};
 use crate::run::wording::Wording;
-use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport, replay_command};
+use crate::run::{ExpectationOutcome, Observe, Probe, RunError, RunOptions, RunReport};
 use crate::scenario::{
-    Action, Conditions, Expectation, Invariant, Label, Layout, Repeat, Scenario, SendPlan, Step, Trigger,
-    Word,
+    Action, Conditions, Expectation, Invariant, Label, Layout, MessageFate, Repeat, Scenario, SendPlan,
+    SessionFate, Step, Trigger, Word,
 };
 use crate::trace::{HostIndex, Nanos, Trace, Way};
 
@@ -52,8 +53,9 @@ pub fn play(scenario: &Scenario, options: &RunOptions, stage: &mut dyn Stage) ->
     let mut director = Director::new(scenario, options, stage);
     director.watch()?;
     director.run_steps()?;
+    let mut outcomes = director.outcomes();
     director.try_sessions()?;
-    let outcomes = director.outcomes();
+    director.look_at_sessions_again(&mut outcomes);
     director.probe()?;
     director.count_all()?;
     director.report(outcomes)
@@ -192,6 +194,21 @@ impl<'a> Director<'a> {
             .collect();
         outcomes.extend(self.assess());
         outcomes
+    }
+
+    /// Says of the sessions, once they were tried, what has become of them. Of everything else stands what
+    /// was seen before: our own questions and their answers are none of the scenario's.
+    fn look_at_sessions_again(&self, outcomes: &mut [ExpectationOutcome]) {
+        let is_of_session = |outcome: &ExpectationOutcome| {
+            let place = outcome.number.checked_sub(1);
+            let expectation = place.and_then(|place| self.scenario.expectations.get(place));
+            matches!(expectation, Some(Expectation::Session { .. }))
+        };
+        for tried in self.assess().into_iter().filter(is_of_session) {
+            if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.number == tried.number) {
+                *outcome = tried;
+            }
+        }
     }
 
     /// Takes what the stage has seen, and lets the judge see it.
@@ -349,6 +366,9 @@ impl<'a> Director<'a> {
                 let ready = self.shelf.ready(injection, &self.judge, &mut self.chance);
                 let ready = ready
                     .ok_or_else(|| wrong(&format!("there is no datagram \"{}\"", injection.datagram.0)))?;
+                if ready.is_handmade {
+                    self.judge.note_handmade(&ready.bytes);
+                }
                 for _ in 0..injection.times {
                     let shot = Shot {
                         by: injection.by,
@@ -508,7 +528,13 @@ impl<'a> Director<'a> {
             violations: judgement.violations,
             holds,
             elapsed: Duration::from_nanos(stage.now().0),
-            replay: replay_command(scenario, options),
+            replay: replay_command(
+                &scenario.name,
+                options.backend.word(),
+                options.seed,
+                &scenario.parameters,
+                None,
+            ),
             trace: Trace {
                 scenario: scenario.name.clone(),
                 title: scenario.title.clone(),
@@ -538,16 +564,22 @@ impl<'a> Director<'a> {
 }
 
 /// Returns after how long no more can come than a scenario allows: where a count has an upper bound, its
-/// window must have passed.
+/// window must have passed; where something must not be seen at all, the whole time.
 fn certain_after(scenario: &Scenario) -> Duration {
     let window = |expectation: &Expectation| match expectation {
         Expectation::Wire { count, within, .. } | Expectation::Event { count, within, .. } => {
             count.at_most.map(|_| within.until.unwrap_or(scenario.ends))
         }
         Expectation::Ratio { at_most, .. } => at_most.map(|_| scenario.ends),
+        // What is on its way, or dialled once more, may still come.
+        Expectation::Session { fate: SessionFate::Never, .. }
+        | Expectation::Message { fate: MessageFate::Undelivered, .. } => Some(scenario.ends),
+        Expectation::Message { fate: MessageFate::Delivered { count, .. }, .. } => {
+            count.and_then(|count| count.at_most).map(|_| scenario.ends)
+        }
+        // Every datagram of the name must have ended, so none is on its way.
         Expectation::Datagram { .. }
         | Expectation::Session { .. }
-        | Expectation::Message { .. }
         | Expectation::Talked { .. }
         | Expectation::Readable { .. }
         | Expectation::Told { .. }

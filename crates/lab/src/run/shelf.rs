@@ -40,6 +40,8 @@ pub(crate) struct Shelf {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) bytes: Vec<u8>,
+    /// Whether it was written, or changed, by hand.
+    pub(crate) is_handmade: bool,
     pub(crate) copy_of: Option<DatagramId>,
 }
 
@@ -97,10 +99,13 @@ impl Shelf {
         let sequence_of = |sequence| sequence_for(sequence, judge, injection.to, sender_of(injection.source));
         let held =
             self.held.get(&injection.datagram).cloned().or_else(|| from_wire(&injection.datagram, judge));
-        let (mut bytes, copy_of) = match held? {
-            Held::Bytes { bytes, copy_of } => (bytes, copy_of),
-            Held::Forged(record) => (forgery::record(&record, sequence_of(record.sequence), chance), None),
+        let (original, copy_of, is_forged) = match held? {
+            Held::Bytes { bytes, copy_of } => (bytes, copy_of, false),
+            Held::Forged(record) => {
+                (forgery::record(&record, sequence_of(record.sequence), chance), None, true)
+            }
         };
+        let mut bytes = original.clone();
         for edit in &injection.edits {
             forgery::edit(&mut bytes, edit, sequence_of);
         }
@@ -108,7 +113,7 @@ impl Shelf {
             let held = Held::Bytes { bytes: bytes.clone(), copy_of };
             self.held.insert(injection.label.clone(), held);
         }
-        Some(Ready { bytes, copy_of })
+        Some(Ready { is_handmade: is_forged || bytes != original, bytes, copy_of })
     }
 
     /// Returns the record number of a datagram in hand.

@@ -333,10 +333,12 @@ impl Stage for SimStage {
     }
 
     fn has_all_routes(&self) -> bool {
-        let running = || (0..self.world.hosts()).filter_map(|host| self.world.node(HostId(host)));
-        let others = running().count().saturating_sub(1);
+        let nodes = || (0..).map(HostId).zip(&self.parts).filter(|(_, part)| part.is_some());
         // Where routes are set, whether they lead somewhere is not the node's to say.
-        running().all(|node| node.routing_counters().is_none() || node.reachable() >= others)
+        let finds_all = |node: &Node, others| node.routing_counters().is_some() && node.reachable() >= others;
+        let count = nodes().count();
+        let mut running = nodes().map(|(host, _)| self.world.node(host));
+        count > 0 && running.all(|node| node.is_some_and(|node| finds_all(node, count - 1)))
     }
 
     fn send(

@@ -16,7 +16,9 @@ use crate::scenario::error::ScenarioError;
 use crate::scenario::fault::{Course, Path};
 use crate::scenario::file::ScenarioFile;
 use crate::scenario::place::Place;
-use crate::scenario::plan::{Conditions, HostPlan, LinkPlan, ListenerPlan, MeshPlan, NatPlan, Probability};
+use crate::scenario::plan::{
+    Conditions, HostPlan, HostRole, LinkPlan, ListenerPlan, MeshPlan, NatPlan, Probability, Routing,
+};
 use crate::scenario::sweep::{Parameters, Sweep};
 use crate::scenario::valid::labels::Labels;
 use crate::scenario::values::{choices, duration};
@@ -202,6 +204,22 @@ impl<'a> Validation<'a> {
 
     fn is_node(&self, host: HostIndex) -> bool {
         self.mesh.is_some() || self.hosts.get(host.0 as usize).is_some_and(HostPlan::is_node)
+    }
+
+    /// Refuses a question for routes where not every node finds its own: nobody could answer it.
+    fn needs_routers(&self, place: Place<'_>, key: &str) -> Result<(), ScenarioError> {
+        let of_hosts = self.hosts.iter().filter_map(|host| match &host.role {
+            HostRole::Node(node) => Some(node.routing),
+            HostRole::RecordModel(_) | HostRole::Forwarder { .. } | HostRole::Bystander => None,
+        });
+        let mut routings = self.mesh.iter().map(|mesh| mesh.node.routing).chain(of_hosts).peekable();
+        if routings.peek().is_some() && routings.all(|routing| routing == Routing::Dynamic) {
+            return Ok(());
+        }
+        Err(place.wrong(
+            key,
+            "routes are set, and no node says whether it has them all: make `routing = \"dynamic\"` in [nodes]",
+        ))
     }
 
     fn attacker(&self) -> HostIndex {

@@ -159,7 +159,8 @@ fn decimal(text: &str, unit: u64) -> Option<u64> {
     let scale = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
     let part = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? };
     let scaled = u128::from(whole.parse::<u64>().ok()?) * u128::from(scale) + u128::from(part);
-    let product = scaled * u128::from(unit);
+    // A number of 64 bits with nine decimals, in hours: more than 128 bits hold.
+    let product = scaled.checked_mul(u128::from(unit))?;
     (product % u128::from(scale) == 0).then_some(())?;
     u64::try_from(product / u128::from(scale)).ok()
 }
@@ -190,9 +191,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in
-            ["", "5", "ms", "-1 s", "1 parsec", "1.5 ns", "1 s 2", "25 h", "1e3 s", "18446744073709551616 s"]
-        {
+        let unread = ["", "5", "ms", "-1 s", "1 parsec", "1.5 ns", "1 s 2", "25 h", "1e3 s"];
+        let too_large = ["18446744073709551616 s", "18446744073709551615.000000001 h"];
+        for text in unread.into_iter().chain(too_large) {
             assert!(duration(text).is_err(), "{text:?}");
         }
     }

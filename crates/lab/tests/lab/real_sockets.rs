@@ -327,7 +327,8 @@ fn what_real_sockets_cannot_do_is_refused_by_name() {
     let nat =
         format!("{CHAIN}[[nat]]\nname = \"N\"\nin_front_of = [\"A\"]\naddress = \"203.0.113.1\"\n{alive}");
     let long = format!("{CHAIN}{alive}").replacen("ends = \"30 s\"", "ends = \"500 s\"", 1);
-    let mesh = "[mesh]\nnodes = 100\ndegree = 4\n[[expect]]\nreachable = \"all\"\n";
+    let mesh =
+        "[mesh]\nnodes = 100\ndegree = 4\n[nodes]\nrouting = \"dynamic\"\n[[expect]]\nreachable = \"all\"\n";
 
     assert!(
         refusal(&nat, Backend::Loopback).starts_with("loopback cannot translate addresses (`nat` \"N\")")

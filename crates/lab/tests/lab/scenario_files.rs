@@ -338,5 +338,4 @@ const EXPECTATIONS: &[&str] = &[
     "[[expect]]\ntold = \"C\"\nerror = \"ECONNREFUSED\"",
     "[[expect]]\nratio = \"A>V / V>A\"\nat_most = 1.0",
     "[[expect]]\nbroken = \"forged-datagram-ends-session\"",
-    "[[expect]]\nreachable = \"all\"",
 ];

@@ -152,6 +152,22 @@ fn a_record_from_before_its_keys_were_known_is_named_in_the_end() {
 }
 
 #[test]
+fn data_that_is_accepted_without_a_session_waits_for_its_keys_and_is_a_violation_without_them() {
+    let accept = |court: &mut Court| {
+        let early = court.send(B, A, Way::Socket, &data(B, A, 1));
+        court.arrive(A, early, Verdict::Accepted, None);
+    };
+    let mut explained = Court::open();
+    accept(&mut explained);
+    explained.learn(A, B, Role::Client);
+    let mut unexplained = Court::open();
+    accept(&mut unexplained);
+
+    assert_eq!(explained.broken(), []);
+    assert_eq!(unexplained.broken(), [Invariant::AcceptedWithoutOracle]);
+}
+
+#[test]
 fn a_record_of_another_session_that_is_accepted_is_a_violation() {
     let mut court = Court::with_sessions();
     let stray = court.send(C, A, Way::Socket, &data(C, B, 1));
@@ -193,21 +209,42 @@ fn the_same_record_accepted_twice_is_a_violation() {
 
 #[test]
 fn a_forged_datagram_that_ends_a_session_is_a_violation_and_a_genuine_farewell_is_none() {
+    const FORGED: [u8; 15] = [21, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
     let down = |court: &mut Court| {
         let event = Event::NeighbourDown { id: id(B), reason: "gone".to_owned() };
         court.see(Observed::Event { host: A, event });
     };
     let mut forged = Court::with_sessions();
-    let sent = forged.send(B, A, Way::Injected, &[21, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40]);
+    let sent = forged.send(B, A, Way::Injected, &FORGED);
     forged.arrive(A, sent, Verdict::Killed, None);
     down(&mut forged);
     let mut genuine = Court::with_sessions();
     let sent = genuine.send(B, A, Way::Injected, &record(B, A, ContentType::Alert, 5));
     genuine.arrive(A, sent, Verdict::Killed, None);
     down(&mut genuine);
+    let mut own = Court::with_sessions();
+    own.judge.note_handmade(&FORGED);
+    let sent = own.send(B, A, Way::Socket, &FORGED);
+    own.arrive(A, sent, Verdict::Killed, None);
+    down(&mut own);
 
+    assert_eq!(own.broken(), [Invariant::ForgedDatagramEndsSession], "whichever socket it goes through");
     assert_eq!(forged.broken(), [Invariant::ForgedDatagramEndsSession]);
     assert_eq!(genuine.broken(), []);
+}
+
+#[test]
+fn the_newest_record_is_the_one_with_the_highest_number_and_none_that_was_made_by_hand() {
+    let mut court = Court::with_sessions();
+    for sequence in [5, 3] {
+        court.send(A, B, Way::Socket, &data(A, B, sequence));
+    }
+    let mut edited = data(A, B, 9);
+    edited[20] ^= 1;
+    court.judge.note_handmade(&edited);
+    court.send(A, B, Way::Socket, &edited);
+
+    assert_eq!(court.judge.newest_sent(A, address(B)), Some(5));
 }
 
 #[test]

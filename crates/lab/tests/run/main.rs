@@ -9,4 +9,5 @@ mod mutants;
 mod plans;
 mod properties;
 mod record_models;
+mod refusals;
 mod support;

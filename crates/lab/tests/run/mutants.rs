@@ -79,6 +79,7 @@ fn a_missing_gate_is_noticed() {
 
     assert!(!report.holds);
     let missed: Vec<_> = report.outcomes.iter().filter(|outcome| !outcome.holds).collect();
+    assert!(!missed.is_empty(), "{:#?}", report.violations);
     assert!(missed.iter().all(|outcome| outcome.expected.contains("dropped at gate")), "{missed:#?}");
 }
 

@@ -3,6 +3,7 @@
 use toml::Value;
 
 use crate::judge::lock_of;
+use crate::run::OBSERVED_NODES_MAX;
 use crate::scenario::error::ScenarioError;
 use crate::scenario::expectation::{Bounds, End, Expectation, MessageFate, SealedByPlan, Window};
 use crate::scenario::file::{ExpectFile, ScenarioFile};
@@ -16,6 +17,9 @@ use crate::trace::HostIndex;
 
 /// Errors of sockets that a scenario can expect.
 const SOCKET_ERRORS: [&str; 2] = ["ECONNREFUSED", "EMSGSIZE"];
+
+/// The subjects that need more than what nodes tell their owners.
+const UNSEEN_IN_LARGE_MESHES: [&str; 5] = ["datagram", "session", "message", "wire", "ratio"];
 
 /// The subjects of an expectation, each with the keys that have a meaning beside it.
 const SUBJECTS: [(&str, &[&str]); 10] = [
@@ -65,6 +69,7 @@ impl<'a> Validation<'a> {
         let (_, allowed) =
             SUBJECTS.iter().find(|(name, _)| *name == subject).expect("both lists have the same names");
         only_beside(place, subject, allowed, &file.others())?;
+        self.is_observed(place, subject)?;
         if let Some(name) = &file.datagram {
             return self.datagram(place, name, file);
         }
@@ -112,6 +117,19 @@ impl<'a> Validation<'a> {
         self.rest(place, file)
     }
 
+    /// Refuses what nobody sees in a large mesh, of which only events are written down: that it was not
+    /// seen would be said for nothing.
+    fn is_observed(&self, place: Place<'_>, subject: &str) -> Result<(), ScenarioError> {
+        let is_large = self.mesh.as_ref().is_some_and(|mesh| mesh.nodes > OBSERVED_NODES_MAX);
+        if is_large && UNSEEN_IN_LARGE_MESHES.contains(&subject) {
+            let problem = format!(
+                "of a mesh of more than {OBSERVED_NODES_MAX} nodes no {subject} is observed: ask for `talk`, `event` or `reachable`, or make it smaller"
+            );
+            return Err(place.wrong(subject, problem));
+        }
+        Ok(())
+    }
+
     fn rest(&self, place: Place<'_>, file: &ExpectFile) -> Result<Expectation, ScenarioError> {
         if let Some(name) = &file.told {
             let host = self.host(place, "told", name)?;
@@ -142,6 +160,7 @@ impl<'a> Validation<'a> {
             if who != "all" {
                 return Err(place.wrong("reachable", format!("{who:?} has no meaning here: write \"all\"")));
             }
+            self.needs_routers(place, "reachable")?;
             return Ok(Expectation::ReachableAll);
         }
         match &file.broken {

@@ -93,7 +93,7 @@ impl<'a> Validation<'a> {
             }
             "dial-failed" => self.node(place, "on", rest).map(Occasion::DialFailed),
             "stranger-failed" => self.node(place, "on", rest).map(Occasion::StrangerFailed),
-            _ => Ok(Occasion::Converged),
+            _ => self.needs_routers(place, "on").map(|()| Occasion::Converged),
         }
     }
 
