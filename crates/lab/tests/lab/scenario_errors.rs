@@ -34,6 +34,15 @@ fn complaint(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_link_has_two_ends_and_no_third() {
+    let of_three = complaint(r#"between = ["A", "B"]"#, r#"between = ["A", "B", "A"]"#);
+    let of_one = complaint(r#"between = ["A", "B"]"#, r#"between = ["A"]"#);
+
+    assert!(of_three.contains("a link has two ends, and here are 3: write"), "{of_three}");
+    assert!(of_one.contains("a link has two ends, and here are 1: write"), "{of_one}");
+}
+
+#[test]
 fn a_good_scenario_is_taken() {
     let scenario = Scenario::parse(GOOD, "x.toml", &[]).unwrap();
 

@@ -132,7 +132,7 @@ impl<'a> Validation<'a> {
     }
 
     fn link_plan(&self, place: Place<'_>, file: &LinkFile) -> Result<LinkPlan, ScenarioError> {
-        let [one, other] = &file.between;
+        let [one, other] = &file.between.0;
         let between = self.two(place, "between", [one, other])?;
         let both = self.conditions(place, &file.conditions(), &self.network)?;
         let of_one_direction = |conditions: &Option<ConditionsFile>| match conditions {
