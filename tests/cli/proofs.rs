@@ -120,6 +120,17 @@ fn a_suite_is_put_into_scenarios_that_leave_it_open_and_others_are_passed_over()
 }
 
 #[test]
+fn a_proof_of_which_all_was_refused_proves_nothing() {
+    let folder = Folder::empty();
+
+    let proved = folder.run(&["prove", "nat-rebinding", "--on", "loopback", "--json"]);
+
+    assert_eq!(proved.code, Some(2), "{proved:#?}");
+    assert!(proved.stderr.contains("nothing was run, so nothing is proved"), "{}", proved.stderr);
+    assert!(proved.stdout.contains("\"holds\":false"), "{}", proved.stdout);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_one_sentence() {
     let folder = Folder::with_scenarios();
     folder.write("bad.toml", DIRECT.replacen("latency", "latncy", 1));

@@ -96,6 +96,11 @@ pub(crate) fn prove(arguments: &ProveArguments, output: &Output) -> CommandResul
     }
     let detail = if arguments.checks { Detail::Checks } else { Detail::Lines };
     let printed = output.result(&report, || matrix::tell(&report, detail));
+    if report.totals.are_all_refused() {
+        return Err(Failure::Request(anyhow!(
+            "nothing was run, so nothing is proved: all that was asked for was refused"
+        )));
+    }
     if !report.holds {
         return Ok(Outcome::DidNotHold);
     }

@@ -56,7 +56,7 @@ pub(crate) fn keep(
     report: &RunReport,
 ) -> Result<(), Failure> {
     let summary = summarise(experiment, report);
-    report.trace.write_to(folder, &summary).map_err(Failure::world)?;
+    report.trace.write_to(folder, &summary).map_err(|error| Failure::Request(error.into()))?;
     pki::replace(&folder.join(SCENARIO_FILE), source.text.as_bytes())
 }
 

@@ -27,7 +27,7 @@ pub struct ProofReport {
     pub proofs: Vec<Proof>,
     /// How many came out how.
     pub totals: Totals,
-    /// Whether everything that ran came out as expected.
+    /// Whether something ran, and everything that ran came out as expected.
     pub holds: bool,
 }
 
@@ -141,11 +141,17 @@ impl Totals {
         totals
     }
 
-    /// Whether nothing that ran came out otherwise than expected. What a backend cannot do proves
-    /// nothing, and fails nothing.
+    /// Whether something ran, and nothing that ran came out otherwise than expected. What a backend
+    /// cannot do fails nothing, and proves nothing either: it does not hold by itself.
     #[must_use]
     pub fn hold(&self) -> bool {
-        self.did_not_hold == 0 && self.failed == 0
+        self.held > 0 && self.did_not_hold == 0 && self.failed == 0
+    }
+
+    /// Whether all that was asked for was refused, so that nothing ran.
+    #[must_use]
+    pub fn are_all_refused(&self) -> bool {
+        self.refused > 0 && self.held == 0 && self.did_not_hold == 0 && self.failed == 0
     }
 }
 
@@ -200,5 +206,21 @@ impl Check {
     #[must_use]
     pub fn to_sentence(&self) -> String {
         format!("expected {}; observed {}", self.expected, self.observed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_fails_nothing_and_does_not_hold_alone() {
+        let refused = Totals { refused: 2, ..Totals::default() };
+        let beside_one_that_held = Totals { held: 1, ..refused };
+
+        assert!(refused.are_all_refused());
+        assert!(!refused.hold());
+        assert!(!beside_one_that_held.are_all_refused());
+        assert!(beside_one_that_held.hold());
     }
 }

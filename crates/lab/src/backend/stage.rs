@@ -81,6 +81,8 @@ pub(crate) struct RealStage {
     diverted: Option<(HostIndex, Vec<Datagram>)>,
     taps: Receiver<peerbound_daemon::Observation>,
     tap: Sender<peerbound_daemon::Observation>,
+    /// One for each boot, those of daemons that are gone too: they count what found the channel full.
+    observers: Vec<Observer>,
     waker: Arc<Waker>,
     poll: Poll,
     seen: Vec<Observation>,
@@ -120,6 +122,7 @@ impl RealStage {
             diverted: None,
             taps,
             tap,
+            observers: Vec::new(),
             waker,
             poll,
             seen: Vec::new(),
@@ -401,6 +404,7 @@ impl Stage for RealStage {
             None => self.carrier.bind(host)?,
         };
         let observer = Observer::new(host.0 as usize, self.tap.clone(), Some(self.waker.clone()));
+        self.observers.push(observer.clone());
         let config = DaemonConfig { node, listen: self.address(host), names: BTreeMap::new() };
         let options = StartOptions { socket: Some(socket), observer: Some(observer), connect };
         let at = self.now();

@@ -141,9 +141,25 @@ macro_rules! with_conditions {
 
 with_conditions! { struct ConditionsFile {} }
 
+/// Two names, and no third: an array of fixed length would take what is too much without a word.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub(crate) struct TwoEnds(pub(crate) [String; 2]);
+
+impl TryFrom<Vec<String>> for TwoEnds {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        let ends = names.try_into();
+        ends.map(Self).map_err(|names: Vec<_>| {
+            format!("a link has two ends, and here are {}: write [\"A\", \"B\"]", names.len())
+        })
+    }
+}
+
 with_conditions! {
     struct LinkFile {
-        between: [String; 2],
+        between: TwoEnds,
         dials: Option<String>,
         admits: Option<String>,
         through: Option<String>,
@@ -154,7 +170,7 @@ with_conditions! {
 
 with_conditions! {
     struct LinkChangeFile {
-        between: [String; 2],
+        between: TwoEnds,
         forth: Option<ConditionsFile>,
         back: Option<ConditionsFile>,
     }

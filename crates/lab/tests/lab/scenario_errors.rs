@@ -34,6 +34,15 @@ fn complaint(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_link_has_two_ends_and_no_third() {
+    let of_three = complaint(r#"between = ["A", "B"]"#, r#"between = ["A", "B", "A"]"#);
+    let of_one = complaint(r#"between = ["A", "B"]"#, r#"between = ["A"]"#);
+
+    assert!(of_three.contains("a link has two ends, and here are 3: write"), "{of_three}");
+    assert!(of_one.contains("a link has two ends, and here are 1: write"), "{of_one}");
+}
+
+#[test]
 fn a_good_scenario_is_taken() {
     let scenario = Scenario::parse(GOOD, "x.toml", &[]).unwrap();
 
@@ -303,4 +312,16 @@ fn a_run_without_an_expectation_proves_nothing() {
     let said = complaint_about(before);
 
     assert_eq!(said, "x.toml:1: nothing is expected: add an [[expect]], or the run proves nothing");
+}
+
+#[test]
+fn nobody_else_has_the_attackers_address() {
+    let taken = "address: 192.0.2.66 is the attacker's: choose another";
+    let nat = "[[nat]]\nname = \"home\"\nin_front_of = [\"A\"]\naddress = \"192.0.2.66\"\n[[link]]\nbetween";
+
+    assert_eq!(
+        complaint("name = \"A\"", "name = \"A\"\naddress = \"192.0.2.66:4433\""),
+        format!("x.toml:6: node 1: {taken}")
+    );
+    assert_eq!(complaint("[[link]]\nbetween", nat), format!("x.toml:11: nat 1: {taken}"));
 }

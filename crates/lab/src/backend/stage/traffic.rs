@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::Events;
-use peerbound_daemon::Observed as Tapped;
+use peerbound_daemon::{Observed as Tapped, Observer};
 use peerbound_node::Event;
 
 use crate::backend::carrier::{Datagram, Handed, Outgoing, error_name};
@@ -40,6 +40,7 @@ impl RealStage {
             self.read()?;
             let has_handed_over = self.hand_over()?;
             self.collect();
+            all_were_taken(&self.observers)?;
             if !has_handed_over {
                 return Ok(());
             }
@@ -286,4 +287,16 @@ impl RealStage {
     pub(super) fn time_of(&self, at: Instant) -> Nanos {
         Nanos(nanos(at.saturating_duration_since(self.began)))
     }
+}
+
+/// Fails a run of which something was not seen: a judge who misses an arrival would call it lost.
+fn all_were_taken(observers: &[Observer]) -> Result<(), StageError> {
+    let dropped: u64 = observers.iter().map(Observer::dropped).sum();
+    if dropped > 0 {
+        return Err(StageError::Failed(format!(
+            "{dropped} observations of the nodes were lost, for they came faster than they could be taken in: \
+             let the scenario send less at once"
+        )));
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use peerbound_cid::MoveRule;
 use peerbound_dtls::Suite;
 use toml::Spanned;
 
+use crate::run::ATTACKER;
 use crate::scenario::error::ScenarioError;
 use crate::scenario::file::{HostFile, NodeFile, RecordModelFile, ScenarioFile};
 use crate::scenario::mesh::{PORT, address_of};
@@ -133,6 +134,7 @@ impl<'a> Validation<'a> {
                 Some(text) => host_address(place, text)?,
                 None => address_of(u32::try_from(index).expect("hosts have a ceiling far below")),
             };
+            check_is_not_the_attackers(place, address.ip())?;
             if !addresses.insert(address) {
                 return Err(place.wrong("address", format!("another host has {address}, too: correct one")));
             }
@@ -334,6 +336,14 @@ fn host_address(place: Place<'_>, text: &str) -> Result<SocketAddr, ScenarioErro
             format!("{text:?} is no address: write one like \"10.0.0.1\" or \"10.0.0.1:4433\""),
         )
     })
+}
+
+/// Whatever goes to the attacker's address is the attacker's, so nobody else could be reached there.
+pub(super) fn check_is_not_the_attackers(place: Place<'_>, address: IpAddr) -> Result<(), ScenarioError> {
+    if address == ATTACKER.ip() {
+        return Err(place.wrong("address", format!("{address} is the attacker's: choose another")));
+    }
+    Ok(())
 }
 
 /// Takes what a node says of itself, and what `[nodes]` says for the rest.

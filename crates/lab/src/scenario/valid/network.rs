@@ -13,6 +13,7 @@ use crate::scenario::file::{ConditionsFile, FaultFile, LinkFile, MatchFile, NatF
 use crate::scenario::parameters;
 use crate::scenario::place::Place;
 use crate::scenario::plan::{Bursts, Conditions, Dials, HostRole, LinkPlan, ListenerPlan, NatPlan, NatRule};
+use crate::scenario::valid::hosts::check_is_not_the_attackers;
 use crate::scenario::valid::{Validation, number, only_beside, probability, the_only, the_word, word};
 use crate::scenario::values::rate;
 use crate::trace::HostIndex;
@@ -131,7 +132,7 @@ impl<'a> Validation<'a> {
     }
 
     fn link_plan(&self, place: Place<'_>, file: &LinkFile) -> Result<LinkPlan, ScenarioError> {
-        let [one, other] = &file.between;
+        let [one, other] = &file.between.0;
         let between = self.two(place, "between", [one, other])?;
         let both = self.conditions(place, &file.conditions(), &self.network)?;
         let of_one_direction = |conditions: &Option<ConditionsFile>| match conditions {
@@ -233,6 +234,7 @@ impl<'a> Validation<'a> {
                 IpAddr::from([203, 0, 113, last])
             }
         };
+        check_is_not_the_attackers(place, address)?;
         let is_taken = self.nats.iter().any(|nat| nat.address == address)
             || self.hosts.iter().any(|host| host.address.ip() == address);
         if is_taken {

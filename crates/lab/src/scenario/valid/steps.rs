@@ -241,7 +241,7 @@ impl<'a> Validation<'a> {
     }
 
     fn link_change(&self, place: Place<'_>, file: &LinkChangeFile) -> Result<Action, ScenarioError> {
-        let [one, other] = &file.between;
+        let [one, other] = &file.between.0;
         let pair = self.two(place, "link.between", [one, other])?;
         let Some(index) = self.link_between(pair) else {
             return Err(place.wrong("link.between", "there is no [[link]] between these two: add one"));
