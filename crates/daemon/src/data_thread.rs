@@ -20,7 +20,7 @@ const WAKER: Token = Token(1);
 
 /// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
 /// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
-/// neighbours wait for hellos for 1.5 s.
+/// neighbours wait for hellos for 1.75 s.
 const RECEIVE_BATCHES_PER_TURN: usize = 8;
 
 /// Commands carried out in one turn.

@@ -16,7 +16,7 @@ use crate::trace::HostIndex;
 /// is lost of a handshake is sent again several times within its deadline.
 const LOSS_MAX: f64 = 0.2;
 
-/// The one-way delay up to which a link counts as usable: a neighbour is given up after 1.5 s of
+/// The one-way delay up to which a link counts as usable: a neighbour is given up after 1.75 s of
 /// silence, and a handshake takes three round trips.
 const DELAY_MAX: Duration = Duration::from_millis(300);
 
