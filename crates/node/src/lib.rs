@@ -24,6 +24,7 @@ mod relay;
 mod return_paths;
 mod router;
 mod strangers;
+mod timed_map;
 mod verdict;
 
 pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};

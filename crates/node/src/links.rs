@@ -10,6 +10,7 @@ use peerbound_wire::NodeId;
 
 use crate::outbound::Outbound;
 use crate::strangers::site;
+use crate::timed_map::{Timed, TimedMap};
 
 /// One association, and whom it is with.
 #[derive(Debug)]
@@ -38,10 +39,16 @@ impl Link {
     }
 }
 
+impl Timed for Link {
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.association.poll_timeout()
+    }
+}
+
 /// All links, by address.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    by_address: BTreeMap<SocketAddr, Link>,
+    by_address: TimedMap<SocketAddr, Link>,
 }
 
 impl Links {
@@ -75,16 +82,17 @@ impl Links {
     }
 
     /// Returns the addresses whose timers are due.
-    pub(crate) fn due(&self, now: Instant) -> Vec<SocketAddr> {
-        self.by_address
-            .iter()
-            .filter(|(_, link)| link.association.poll_timeout().is_some_and(|at| at <= now))
-            .map(|(address, _)| *address)
-            .collect()
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<SocketAddr> {
+        self.by_address.due(now)
+    }
+
+    /// See [`TimedMap::note`].
+    pub(crate) fn note(&mut self) {
+        self.by_address.note();
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.by_address.values().filter_map(|link| link.association.poll_timeout()).min()
+        self.by_address.poll_timeout()
     }
 
     pub(crate) fn half_open(&self) -> usize {
@@ -95,7 +103,7 @@ impl Links {
     /// the site that has most of them. `None` when that is the newcomer's own, or has no more than it.
     pub(crate) fn half_open_in_favour_of(&self, newcomer: IpAddr) -> Option<SocketAddr> {
         let mut sites = BTreeMap::<IpAddr, Vec<(Instant, SocketAddr)>>::new();
-        for (address, link) in &self.by_address {
+        for (address, link) in self.by_address.iter() {
             if let Some(since) = link.association.half_open_since() {
                 sites.entry(site(address.ip())).or_default().push((since, *address));
             }

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::backoff::Backoff;
 use crate::config::NeighbourConfig;
 use crate::liveness::{LinkState, Liveness};
+use crate::timed_map::Timed;
 
 /// A configured neighbour and its state.
 #[derive(Debug)]
@@ -114,8 +115,10 @@ impl Neighbour {
             NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
         }
     }
+}
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+impl Timed for Neighbour {
+    fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             NeighbourState::Away { redial_at } => *redial_at,
             NeighbourState::Opening { .. } => None,

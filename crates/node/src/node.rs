@@ -23,6 +23,7 @@ use crate::outbound::{Outbound, Transmit};
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
+use crate::timed_map::TimedMap;
 use crate::verdict::{Lock, Reason, Verdict};
 
 mod frames;
@@ -99,7 +100,7 @@ pub struct Node {
     config: NodeConfig,
     boot_epoch: u32,
     next_packet: u64,
-    neighbours: BTreeMap<NodeId, Neighbour>,
+    neighbours: TimedMap<NodeId, Neighbour>,
     links: Links,
     strangers: Strangers,
     relay: Relay,
@@ -124,7 +125,7 @@ impl Node {
     #[must_use]
     pub fn new(config: NodeConfig, seed: [u8; 32], boot_epoch: u32, now: Instant) -> Self {
         let us = crate::node_id(&config.context.key_hash());
-        let neighbours: BTreeMap<_, _> = config
+        let neighbours: TimedMap<_, _> = config
             .neighbours
             .iter()
             .map(|neighbour| (neighbour.id, Neighbour::new(neighbour.clone(), now)))
@@ -163,6 +164,8 @@ impl Node {
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
         let verdict = self.judge_datagram(from, datagram, now);
+        self.links.note();
+        self.neighbours.note();
         self.pass_routing_on();
         verdict
     }
@@ -272,7 +275,7 @@ impl Node {
         if self.is_shut_down {
             return None;
         }
-        let neighbours = self.neighbours.values().filter_map(Neighbour::poll_timeout).min();
+        let neighbours = self.neighbours.poll_timeout();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
         neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
     }

@@ -69,8 +69,6 @@ pub struct Router {
     starving: BTreeMap<u32, Starving>,
     /// When the first of them is due, or earlier.
     starving_at: Option<Instant>,
-    /// Whose path is kept for a row that is not proved yet.
-    first_tellers: BTreeMap<u32, u16>,
     /// Rows whose path is to be asked for, and when, with the attempts made.
     pathless: BTreeMap<u32, (Instant, u8)>,
     /// When the first of them is due, or earlier.
@@ -193,7 +191,6 @@ impl Router {
             late_at: None,
             starving: BTreeMap::new(),
             starving_at: None,
-            first_tellers: BTreeMap::new(),
             pathless: BTreeMap::new(),
             pathless_at: None,
             passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX),
@@ -382,7 +379,6 @@ impl Router {
 
     fn remove_row(&mut self, number: u32) {
         self.starving.remove(&number);
-        self.first_tellers.remove(&number);
         self.pathless.remove(&number);
         self.forget_asked(number);
         self.origins.remove(number);

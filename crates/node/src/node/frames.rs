@@ -1,6 +1,5 @@
 //! The part of a node that deals with frames: receives, relays, answers and sends them.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use peerbound_dtls::SendError as SessionSendError;
@@ -14,6 +13,7 @@ use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::{Node, SendError, Sending};
 use crate::relay::Decision;
 use crate::router::Router;
+use crate::timed_map::TimedMap;
 
 /// Why a frame did not go into a link session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +291,7 @@ impl Node {
 }
 
 /// Says which neighbours carry frames at this moment.
-fn usable(neighbours: &BTreeMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
+fn usable(neighbours: &TimedMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
     |id| neighbours.get(id).is_some_and(Neighbour::is_usable)
 }
 

@@ -48,8 +48,7 @@ impl Node {
 
     /// Dials, sends hellos, and gives up what is silent.
     pub(super) fn run_neighbour_timers(&mut self, now: Instant) {
-        let ids: Vec<_> = self.neighbours.keys().copied().collect();
-        for id in ids {
+        for id in self.neighbours.due(now) {
             self.dial_if_due(id, now);
             self.give_up_if_silent(id, now);
             self.send_hello_if_due(id, now);

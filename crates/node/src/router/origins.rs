@@ -1,7 +1,6 @@
 //! What is known of every origin: one row of 64 bytes each, and four bytes for each neighbour's word
 //! on it. At a thousand nodes there are a million rows, so a row holds nothing that can be asked for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use peerbound_wire::{Metric, NodeId, PATH_IDS_MAX, Path, RouteSeq, ShortId};
@@ -10,7 +9,7 @@ use crate::router::feasibility::Distance;
 use crate::router::index::Index;
 use crate::router::proof::Proof;
 
-/// Origins that one node knows of: 16384 x (64 + 8 + 4 bytes for each neighbour) = 1.6 MB with six
+/// Origins that one node knows of: 16384 x (64 + 8 + 4 + 4 bytes for each neighbour) = 1.6 MB with six
 /// neighbours, and 70 MB with 1024; their proofs take 1 kB each besides, 16 MB.
 pub(crate) const ROUTE_ORIGINS_MAX: usize = 16_384;
 
@@ -136,9 +135,24 @@ pub(crate) struct Origins {
     slots: usize,
     free: Vec<u32>,
     index: Index,
-    /// Rows without a proof, and who was the first to tell of each.
-    unproved: BTreeMap<u32, u16>,
+    /// What is noted of each row until its origin is proved. In a mesh that comes up this is every row, so
+    /// it lies beside the rows and not in maps.
+    unproved: Vec<Unproved>,
+    unproved_count: usize,
     unproved_by: Vec<usize>,
+}
+
+/// What is noted of an origin until it is proved, by slots of neighbours.
+#[derive(Debug, Clone, Copy)]
+struct Unproved {
+    /// Who was the first to tell of it; [`NO_SLOT`] when it is proved.
+    teller: u16,
+    /// Whose path is kept; [`NO_SLOT`] when none is.
+    path_from: u16,
+}
+
+impl Unproved {
+    const NO_LONGER: Self = Self { teller: NO_SLOT, path_from: NO_SLOT };
 }
 
 impl Origins {
@@ -149,7 +163,8 @@ impl Origins {
             slots,
             free: Vec::new(),
             index: Index::new(secret),
-            unproved: BTreeMap::new(),
+            unproved: Vec::new(),
+            unproved_count: 0,
             unproved_by: vec![0; slots],
         }
     }
@@ -194,7 +209,7 @@ impl Origins {
     pub(crate) fn add(&mut self, id: NodeId, teller: u16) -> Option<u32> {
         let by_teller = self.unproved_by.get(usize::from(teller)).copied().unwrap_or(0);
         if by_teller >= UNPROVED_BY_ONE_MAX
-            || self.unproved.len() >= UNPROVED_MAX
+            || self.unproved_count >= UNPROVED_MAX
             || self.rows.len() - self.free.len() >= ROUTE_ORIGINS_MAX
         {
             return None;
@@ -209,10 +224,12 @@ impl Origins {
                 self.grow();
                 self.rows.push(Row::new(id));
                 self.candidates.extend(std::iter::repeat_n(Candidate::NONE, self.slots));
+                self.unproved.push(Unproved::NO_LONGER);
                 number
             }
         };
-        self.unproved.insert(number, teller);
+        self.unproved[number as usize] = Unproved { teller, path_from: NO_SLOT };
+        self.unproved_count += 1;
         if let Some(count) = self.unproved_by.get_mut(usize::from(teller)) {
             *count += 1;
         }
@@ -231,10 +248,31 @@ impl Origins {
     }
 
     fn no_longer_unproved(&mut self, number: u32) {
-        let teller = self.unproved.remove(&number);
-        if let Some(count) = teller.and_then(|teller| self.unproved_by.get_mut(usize::from(teller))) {
+        let teller = std::mem::replace(&mut self.unproved[number as usize].teller, NO_SLOT);
+        if teller == NO_SLOT {
+            return;
+        }
+        self.unproved_count -= 1;
+        if let Some(count) = self.unproved_by.get_mut(usize::from(teller)) {
             *count -= 1;
         }
+    }
+
+    /// Returns whose path is kept for an origin that is not proved yet.
+    pub(crate) fn path_from(&self, number: u32) -> Option<u16> {
+        Some(self.unproved[number as usize].path_from).filter(|slot| *slot != NO_SLOT)
+    }
+
+    /// Notes whose path that is.
+    pub(crate) fn keep_path_from(&mut self, number: u32, slot: u16) {
+        self.unproved[number as usize].path_from = slot;
+    }
+
+    /// Forgets whose path that is, and returns it.
+    pub(crate) fn take_path_from(&mut self, number: u32) -> Option<u16> {
+        let slot = self.path_from(number);
+        self.unproved[number as usize].path_from = NO_SLOT;
+        slot
     }
 
     pub(crate) fn remove(&mut self, number: u32) {
@@ -245,6 +283,7 @@ impl Origins {
         row.is_free = true;
         row.proof = None;
         self.no_longer_unproved(number);
+        self.unproved[number as usize] = Unproved::NO_LONGER;
         let at = number as usize * self.slots;
         self.candidates[at..at + self.slots].fill(Candidate::NONE);
         self.free.push(number);
@@ -256,6 +295,7 @@ impl Origins {
             let more = (self.rows.len() / 8).max(16);
             self.rows.reserve_exact(more);
             self.candidates.reserve_exact(more * self.slots);
+            self.unproved.reserve_exact(more);
         }
     }
 }

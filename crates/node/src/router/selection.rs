@@ -89,8 +89,9 @@ impl Router {
     fn take(&mut self, number: u32, choice: Choice, heard: Option<(u16, Path<'_>)>, now: Instant) {
         let Choice { slot, total, distance } = choice;
         let next = self.peer(slot).short;
+        let is_next = self.origins.row(number).next == slot;
+        let has_path = is_next || self.origins.take_path_from(number) == Some(slot);
         let row = self.origins.row_mut(number);
-        let has_path = row.next == slot || self.first_tellers.remove(&number) == Some(slot);
         match heard {
             Some((teller, path)) if teller == slot => row.set_path(next, path),
             _ if has_path => {}
@@ -115,10 +116,10 @@ impl Router {
     fn keep_path(&mut self, number: u32, heard: Option<(u16, Path<'_>)>) {
         let Some((slot, path)) = heard else { return };
         let total = |slot: u16| self.origins.candidate(number, slot).metric.over(self.peer(slot).cost);
-        let nearest = self.first_tellers.get(&number).copied().unwrap_or(slot);
+        let nearest = self.origins.path_from(number).unwrap_or(slot);
         if (total(slot), slot) <= (total(nearest), nearest) {
             let next = self.peer(slot).short;
-            self.first_tellers.insert(number, slot);
+            self.origins.keep_path_from(number, slot);
             self.origins.row_mut(number).set_path(next, path);
         }
     }

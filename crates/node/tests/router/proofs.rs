@@ -277,7 +277,8 @@ fn invented_origins_find_an_end_and_room_comes_back() {
     assert!(known <= 4096, "{known}");
     assert!(victim.router.counters().without_room > 0);
 
-    victim.wait(Duration::from_secs(3600));
+    // 4096 claims, 20 at a time, each given up after 24 s: an hour and 22 minutes.
+    victim.wait(Duration::from_secs(2 * 3600));
 
     assert_eq!(victim.router.routes().len(), 0);
     victim.hear_of(HONEST, &[(ORIGIN, 5, 100)]);

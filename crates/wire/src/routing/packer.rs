@@ -26,6 +26,10 @@ pub struct ProofRequestsPacker(Packer);
 #[derive(Debug)]
 pub struct ProofsPacker(Packer);
 
+/// Room that is made at once: for a message of the usual size, and the item behind it that does not fit.
+/// Growing to that step by step cost as much as filling it.
+const ROOM_BYTES: usize = 2048;
+
 #[derive(Debug)]
 struct Packer {
     bytes: Vec<u8>,
@@ -34,7 +38,9 @@ struct Packer {
 
 impl Packer {
     fn new(front: &[u32], bytes_max: usize) -> Self {
-        Self { bytes: front.iter().flat_map(|number| number.to_be_bytes()).collect(), bytes_max }
+        let mut bytes = Vec::with_capacity(bytes_max.min(ROOM_BYTES));
+        bytes.extend(front.iter().flat_map(|number| number.to_be_bytes()));
+        Self { bytes, bytes_max }
     }
 
     fn push<'a>(&mut self, item: &impl Item<'a>) -> bool {
