@@ -105,12 +105,17 @@ pub fn handshake_messages(datagram: &[u8]) -> impl Iterator<Item = HandshakeType
     Records::of(datagram)
         .filter_map(Result::ok)
         .filter(|record| record.header.epoch == 0 && record.header.content_type == ContentType::Handshake)
-        .flat_map(|record| Fragments { rest: Record::body(&record) })
+        .flat_map(|record| handshake_fragments(Record::body(&record)))
         .filter(|(_, offset)| *offset == 0)
         .filter_map(|(number, _)| HandshakeType::from_number(number))
 }
 
-/// The handshake fragments in the body of one record, each as its type and its offset.
+/// Lists the handshake messages, or fragments of such, in the body of one record in the clear: of each the
+/// number of its type, known or not, and its offset in the message.
+pub fn handshake_fragments(body: &[u8]) -> impl Iterator<Item = (u8, u32)> {
+    Fragments { rest: body }
+}
+
 struct Fragments<'a> {
     rest: &'a [u8],
 }

@@ -32,7 +32,7 @@ mod world;
 
 pub use conditions::{Bursts, Conditions, Directions, MTU_UNLIMITED, Outage, TooBig};
 pub use fault::{Fault, FaultAction};
-pub use handshake::{HandshakeType, handshake_messages};
+pub use handshake::{HandshakeType, handshake_fragments, handshake_messages};
 pub use hooks::{HookError, START_UNIX_SECONDS};
 pub use host::Power;
 pub use ids::{DatagramId, FaultId, HostId, NatId, SocketId, TapId};

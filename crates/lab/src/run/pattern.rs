@@ -1,11 +1,9 @@
 //! Whether a datagram looks as a scenario says: by the handshake messages and records in it.
 
 use peerbound_dtls::{ContentType, Record, Records};
+use peerbound_sim::handshake_fragments;
 
 use crate::scenario::{HandshakeMessage, Pattern};
-
-/// Bytes of a handshake message header, of which the first is its type (RFC 6347, 4.2.2).
-const MESSAGE_HEADER_BYTES: usize = 12;
 
 /// Returns whether one of the records of `datagram` is as the pattern says.
 pub(crate) fn fits(pattern: &Pattern, datagram: &[u8]) -> bool {
@@ -27,18 +25,7 @@ fn holds(record: &Record<'_>, message: HandshakeMessage) -> bool {
     if record.header.epoch > 0 {
         return message == HandshakeMessage::Finished;
     }
-    messages(record.body()).any(|number| number == message.number())
-}
-
-/// Lists the types of the handshake messages, or fragments of such, in the body of a record.
-fn messages(body: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    let mut rest = body;
-    std::iter::from_fn(move || {
-        let (header, behind) = rest.split_first_chunk::<MESSAGE_HEADER_BYTES>()?;
-        let fragment = u32::from_be_bytes([0, header[9], header[10], header[11]]);
-        rest = usize::try_from(fragment).ok().and_then(|bytes| behind.get(bytes..)).unwrap_or_default();
-        Some(header[0])
-    })
+    handshake_fragments(record.body()).any(|(number, _)| number == message.number())
 }
 
 #[cfg(test)]

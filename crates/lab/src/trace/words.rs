@@ -3,12 +3,10 @@
 use peerbound_cid::{TLS12_CID, WireForm, WireRecord};
 use peerbound_dtls::{ContentType, Record, Records};
 use peerbound_node::{Lock, Verdict};
+use peerbound_sim::{HandshakeType, handshake_fragments};
 
 use crate::run::ID_BYTES;
 use crate::trace::{HostIndex, SealedBy, Trace};
-
-/// Bytes of a handshake message header (RFC 6347, 4.2.2); its type is the first.
-const HANDSHAKE_HEADER_BYTES: usize = 12;
 
 impl Trace {
     /// Returns what people call a host.
@@ -96,33 +94,17 @@ fn words_of(record: &Record<'_>) -> Vec<String> {
 /// Names the handshake messages in the body of a record in the clear; fragments of one once.
 #[must_use]
 pub fn handshake_messages(body: &[u8]) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    let mut rest = body;
-    while let Some((header, after)) = rest.split_first_chunk::<HANDSHAKE_HEADER_BYTES>() {
-        let name = handshake_name(header[0]);
-        if names.last() != Some(&name) {
-            names.push(name);
-        }
-        let fragment = usize::from(header[9]) << 16 | usize::from(header[10]) << 8 | usize::from(header[11]);
-        rest = after.get(fragment..).unwrap_or_default();
-    }
+    let mut names: Vec<_> = handshake_fragments(body).map(|(number, _)| handshake_name(number)).collect();
+    names.dedup();
     names
 }
 
-/// Names a handshake message by its number (RFC 5246, 7.4; RFC 6347, 4.3.2).
+/// Names a handshake message by its number. A Finished in the clear is none of a real handshake's.
 fn handshake_name(number: u8) -> &'static str {
-    match number {
-        0 => "HelloRequest",
-        1 => "ClientHello",
-        2 => "ServerHello",
-        3 => "HelloVerifyRequest",
-        11 => "Certificate",
-        12 => "ServerKeyExchange",
-        13 => "CertificateRequest",
-        14 => "ServerHelloDone",
-        15 => "CertificateVerify",
-        16 => "ClientKeyExchange",
-        20 => "Finished",
-        _ => "unknown message",
+    const FINISHED: u8 = 20;
+    match HandshakeType::from_number(number) {
+        Some(message) => message.name(),
+        None if number == FINISHED => "Finished",
+        None => "unknown message",
     }
 }
