@@ -380,9 +380,7 @@ impl Judge {
     /// Says in words who sealed a record.
     #[must_use]
     pub fn describe(&self, sealed_by: SealedBy) -> String {
-        let (from, to) = (self.name(sealed_by.from), self.name(sealed_by.to));
-        let (first, second) = if sealed_by.from < sealed_by.to { (from, to) } else { (to, from) };
-        format!("session {first}–{second}, direction {from}→{to}")
+        sealed_by.describe(|host| self.name(host))
     }
 
     /// Adds a violation that only a look at the whole world can find.

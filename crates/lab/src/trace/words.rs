@@ -19,9 +19,15 @@ impl Trace {
     /// Says which session sealed a record: "session A–B, direction B→A".
     #[must_use]
     pub fn describe_seal(&self, sealed: SealedBy) -> String {
-        let (one, other) = (sealed.from.min(sealed.to), sealed.from.max(sealed.to));
-        let name = |host| self.name_of(host);
-        format!("session {}–{}, direction {}→{}", name(one), name(other), name(sealed.from), name(sealed.to))
+        sealed.describe(|host| self.name_of(host))
+    }
+}
+
+impl SealedBy {
+    /// Says which session it was, with the hosts' names: "session A–B, direction B→A".
+    pub(crate) fn describe<'a>(self, name: impl Fn(HostIndex) -> &'a str) -> String {
+        let (one, other) = (self.from.min(self.to), self.from.max(self.to));
+        format!("session {}–{}, direction {}→{}", name(one), name(other), name(self.from), name(self.to))
     }
 }
 
