@@ -7,6 +7,7 @@ mod backend;
 mod cast;
 mod demo;
 pub mod experiment;
+mod hexadecimal;
 mod ip_packet;
 pub mod judge;
 mod ladder;

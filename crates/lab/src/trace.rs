@@ -16,7 +16,6 @@ mod words;
 pub use carried::Carried;
 pub use files::{TRACE_FILES, TraceError};
 pub use journey::{Fate, Journey, JourneyEnd};
-pub(crate) use lines::hex;
 pub use lines::{LINES_MAX, TRACE_SCHEMA};
 pub use model::{
     DatagramId, Entry, Happening, HostIndex, HostLabel, Nanos, SealedBy, SessionIndex, SessionLabel, Trace,

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use peerbound_dtls::ContentType;
 
+use crate::hexadecimal::hex;
 use crate::scenario::expectation::{End, Expectation, MessageFate, SealedByPlan};
 use crate::scenario::fault::{Course, FaultAction, FaultPlan, Path, Pattern, Which};
 use crate::scenario::mesh::address_of;
@@ -18,7 +19,7 @@ use crate::scenario::step::{
     Trigger,
 };
 use crate::scenario::sweep::{Parameters, Sweep};
-use crate::scenario::values::{hexadecimal, in_words, quoted, sequence_in_words};
+use crate::scenario::values::{in_words, quoted, sequence_in_words};
 use crate::scenario::words::Word;
 use crate::scenario::{SCHEMA, Scenario};
 use crate::trace::HostIndex;
@@ -400,7 +401,7 @@ fn forge(record: &ForgedRecord, label: &Label) -> String {
         format!("sequence = {}", sequence_in_words(record.sequence)),
     ];
     keys.push(match &record.body {
-        ForgedBody::Bytes(bytes) => format!("body = \"{}\"", hexadecimal(bytes)),
+        ForgedBody::Bytes(bytes) => format!("body = \"{}\"", hex(bytes)),
         ForgedBody::Random(bytes) => format!("random = {bytes}"),
         ForgedBody::Handshake(message) => format!("handshake = \"{}\"", message.word()),
     });

@@ -97,11 +97,6 @@ pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
     if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }
 
-/// Writes bytes in hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Writes text as a string of TOML on one line.
 pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');

@@ -7,8 +7,8 @@ use std::io::{self, BufRead, Read, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hexadecimal::hex;
 use crate::sweep::{Seeds, Shard};
-use crate::trace::hex;
 
 /// The version of the file's shape.
 pub const SWEEP_SCHEMA: u32 = 1;

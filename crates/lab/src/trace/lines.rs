@@ -1,13 +1,13 @@
 //! A trace as JSON lines: a header, then one object for each entry. No secrets: whoever has this form
 //! can see what happened and read nothing that was sealed.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::hexadecimal::hex;
 use crate::trace::words::{contents_of, word_of};
 use crate::trace::{Entry, Happening, HostIndex, Nanos, SealedBy, Trace, Way};
 
@@ -133,15 +133,6 @@ impl Trace {
         };
         Line { at_ns: entry.at, what }
     }
-}
-
-/// Writes bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // A string takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::hexadecimal::hex;
 use crate::trace::journey::{Fate, Journey};
-use crate::trace::lines::hex;
 use crate::trace::mermaid::seconds;
 use crate::trace::summary::RunSummary;
 use crate::trace::{Happening, HostIndex, Trace, Way};

@@ -5,6 +5,7 @@ use peerbound_dtls::{ContentType, Record, Records};
 use peerbound_node::{Lock, Verdict};
 use peerbound_sim::{HandshakeType, handshake_fragments};
 
+use crate::hexadecimal::hex;
 use crate::run::ID_BYTES;
 use crate::trace::{HostIndex, SealedBy, Trace};
 
@@ -73,8 +74,7 @@ fn with_id(datagram: &[u8]) -> Option<String> {
     }
     let (record, _) = WireRecord::split(datagram, ID_BYTES).ok()?;
     let WireForm::Identified(id) = record.form else { return None };
-    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("record #{} with id {id}", record.number.sequence))
+    Some(format!("record #{} with id {}", record.number.sequence, hex(id)))
 }
 
 /// Names the content of one record.
