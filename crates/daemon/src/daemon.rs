@@ -1,10 +1,11 @@
 //! A running node and the handle to it: start, commands, events, shutdown by a deadline.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
@@ -15,6 +16,7 @@ use crate::clock;
 use crate::config::DaemonConfig;
 use crate::data_thread::DataThread;
 use crate::observe::Observer;
+use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::socket::{BatchSocket, SocketCounters};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
@@ -56,12 +58,32 @@ pub(crate) enum Command {
     Settle {
         outcome: Sender<()>,
     },
+    /// Packets for others, from whoever does not live on the data thread.
+    Packets(Vec<Vec<u8>>),
+    Inspect(Inspection),
     Stop,
     Abort,
 }
 
+/// Something to be done with the node on its own thread.
+pub(crate) struct Inspection(Box<Act>);
+
+type Act = dyn FnOnce(&mut Node, Instant) + Send;
+
+impl Inspection {
+    pub(crate) fn carry_out(self, node: &mut Node, now: Instant) {
+        (self.0)(node, now);
+    }
+}
+
+impl fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inspection(..)")
+    }
+}
+
 /// In what a node's start may differ from that of a deployed one, for experiments.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct StartOptions {
     /// A socket that is bound already, with what waits in it; `listen` is then left alone.
     pub socket: Option<UdpSocket>,
@@ -69,6 +91,8 @@ pub struct StartOptions {
     pub observer: Option<Observer>,
     /// To whom the socket is connected: the kernel drops what others send.
     pub connect: Option<SocketAddr>,
+    /// Who takes the packets that arrive for this node, the first that wants one.
+    pub ports: Vec<Box<dyn PacketPort>>,
 }
 
 /// Names for ids, as the configuration gives them.
@@ -87,6 +111,8 @@ pub struct Status {
     pub socket: SocketCounters,
     /// Events that found their queue full.
     pub events_dropped: u64,
+    /// What became of IP packets.
+    pub packets: PacketCounters,
 }
 
 /// What a node left behind.
@@ -149,10 +175,9 @@ pub struct Daemon {
     id: NodeId,
     address: SocketAddr,
     names: Arc<Nodes>,
-    commands: Sender<Command>,
+    handle: NodeHandle,
     events: Receiver<Event>,
     finished: Receiver<Report>,
-    waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -172,7 +197,7 @@ impl Daemon {
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
         let DaemonConfig { node, listen, names } = config;
-        let StartOptions { socket, observer, connect } = options;
+        let StartOptions { socket, observer, connect, ports } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
         let socket =
@@ -188,8 +213,9 @@ impl Daemon {
         let (commands, commands_in) = bounded(COMMANDS_MAX);
         let (events_out, events) = bounded(EVENTS_MAX);
         let (finished_out, finished) = bounded(1);
-        let (data, waker) =
-            DataThread::new(node, socket, commands_in, events_out, observer).map_err(StartError::Thread)?;
+        let packets = PacketSwitch::new(ports);
+        let (data, waker) = DataThread::new(node, socket, commands_in, events_out, (observer, packets))
+            .map_err(StartError::Thread)?;
         let thread = std::thread::Builder::new()
             .name(format!("data-{}", id.short()))
             .spawn(move || {
@@ -200,10 +226,9 @@ impl Daemon {
             id,
             address,
             names: Arc::new(names),
-            commands,
+            handle: NodeHandle { commands, waker },
             events,
             finished,
-            waker,
             thread: Some(thread),
         })
     }
@@ -226,6 +251,12 @@ impl Daemon {
         self.names.get(id).cloned().unwrap_or_else(|| id.short())
     }
 
+    /// Returns a handle by which other threads reach the node.
+    #[must_use]
+    pub fn handle(&self) -> NodeHandle {
+        self.handle.clone()
+    }
+
     /// Returns the queue of what happens. Take from it, or events are dropped and counted.
     #[must_use]
     pub fn events(&self) -> &Receiver<Event> {
@@ -244,8 +275,14 @@ impl Daemon {
         payload: Vec<u8>,
     ) -> Result<PacketId, CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Send { destination, flow, is_reply, payload, outcome: Some(outcome) })?;
-        Ok(self.wait(&answer)??)
+        self.handle.command(Command::Send {
+            destination,
+            flow,
+            is_reply,
+            payload,
+            outcome: Some(outcome),
+        })?;
+        Ok(self.handle.wait(&answer)??)
     }
 
     /// Asks a node to answer and waits until the question has left; the answer is an event.
@@ -254,8 +291,8 @@ impl Daemon {
     /// Says why it did not leave.
     pub fn ping(&self, destination: NodeId, flow: FlowId, token: u64) -> Result<PacketId, CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Ping { destination, flow, token, outcome })?;
-        Ok(self.wait(&answer)??)
+        self.handle.command(Command::Ping { destination, flow, token, outcome })?;
+        Ok(self.handle.wait(&answer)??)
     }
 
     /// Lets the node start to replace its session with a neighbour, as the session's age would. Says
@@ -265,8 +302,8 @@ impl Daemon {
     /// When the data thread is gone.
     pub fn rekey(&self, neighbour: NodeId) -> Result<bool, CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Rekey { neighbour, outcome })?;
-        self.wait(&answer)
+        self.handle.command(Command::Rekey { neighbour, outcome })?;
+        self.handle.wait(&answer)
     }
 
     /// Lets the node ask for a renegotiation of its session with a neighbour, which only an experiment
@@ -276,8 +313,8 @@ impl Daemon {
     /// When the data thread is gone.
     pub fn renegotiate(&self, neighbour: NodeId) -> Result<Result<(), String>, CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Renegotiate { neighbour, outcome })?;
-        self.wait(&answer)
+        self.handle.command(Command::Renegotiate { neighbour, outcome })?;
+        self.handle.wait(&answer)
     }
 
     /// Waits until all that was asked before has left, as far as the kernel took it, and was told of.
@@ -286,8 +323,8 @@ impl Daemon {
     /// When the data thread is gone.
     pub fn settle(&self) -> Result<(), CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Settle { outcome })?;
-        self.wait(&answer)
+        self.handle.command(Command::Settle { outcome })?;
+        self.handle.wait(&answer)
     }
 
     /// Returns the node as it stands.
@@ -296,8 +333,8 @@ impl Daemon {
     /// When the data thread is gone.
     pub fn status(&self) -> Result<Status, CommandError> {
         let (outcome, answer) = bounded(1);
-        self.command(Command::Status { outcome })?;
-        self.wait(&answer)
+        self.handle.command(Command::Status { outcome })?;
+        self.handle.wait(&answer)
     }
 
     /// Says farewell to all neighbours and stops the data thread.
@@ -322,8 +359,8 @@ impl Daemon {
         let thread = self.thread.take();
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
-        let _ = self.commands.send_timeout(command, deadline);
-        let _ = self.waker.wake();
+        let _ = self.handle.commands.send_timeout(command, deadline);
+        let _ = self.handle.waker.wake();
         let left = deadline.saturating_sub(clock::now().saturating_duration_since(started));
         let report = self.finished.recv_timeout(left).map_err(|_| ShutdownError(deadline))?;
         if let Some(thread) = thread {
@@ -331,6 +368,42 @@ impl Daemon {
             let _ = thread.join();
         }
         Ok(report)
+    }
+}
+
+/// Reaches a running node from any thread; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct NodeHandle {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl NodeHandle {
+    /// Lets the node's own thread do something with the node, and waits for what it returns. It holds up
+    /// all traffic meanwhile: look, copy, and leave the rest to this thread.
+    ///
+    /// # Errors
+    /// When as many commands wait as may wait, or the data thread is gone.
+    pub fn with_node<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Node, Instant) -> T + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let (outcome, answer) = bounded(1);
+        let act = Box::new(move |node: &mut Node, now| {
+            // The asker may have given up.
+            let _ = outcome.try_send(act(node, now));
+        });
+        self.command(Command::Inspect(Inspection(act)))?;
+        self.wait(&answer)
+    }
+
+    /// Sends IP packets into the overlay, each to the node that has its destination address. What
+    /// becomes of them is counted, as in a network.
+    ///
+    /// # Errors
+    /// When as many commands wait as may wait, or the data thread is gone; the packets are lost.
+    pub fn send_packets(&self, packets: Vec<Vec<u8>>) -> Result<(), CommandError> {
+        self.command(Command::Packets(packets))
     }
 
     fn command(&self, command: Command) -> Result<(), CommandError> {

@@ -13,6 +13,7 @@ use tracing::error;
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
 use crate::observe::Observer;
+use crate::packets::PacketSwitch;
 use crate::socket::BatchSocket;
 
 const SOCKET: Token = Token(0);
@@ -43,6 +44,7 @@ pub(crate) struct DataThread {
     events_dropped: u64,
     /// In an experiment: who is told of everything.
     observer: Option<Observer>,
+    packets: PacketSwitch,
 }
 
 enum Turn {
@@ -59,7 +61,7 @@ impl DataThread {
         mut socket: BatchSocket,
         commands: Receiver<Command>,
         events: Sender<Event>,
-        observer: Option<Observer>,
+        (observer, packets): (Option<Observer>, PacketSwitch),
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
@@ -74,6 +76,7 @@ impl DataThread {
             watches_for_room: false,
             events_dropped: 0,
             observer,
+            packets,
         };
         Ok((thread, waker))
     }
@@ -172,6 +175,12 @@ impl DataThread {
                 Ok(Command::Status { outcome }) => {
                     let _ = outcome.try_send(self.status());
                 }
+                Ok(Command::Packets(packets)) => {
+                    for packet in packets {
+                        self.packets.send(&mut self.node, &packet, now);
+                    }
+                }
+                Ok(Command::Inspect(inspection)) => inspection.carry_out(&mut self.node, now),
                 Ok(Command::Settle { outcome }) => return Turn::Settle(outcome),
                 Ok(Command::Stop) => return Turn::Stop,
                 Ok(Command::Abort) => return Turn::Abort,
@@ -196,6 +205,9 @@ impl DataThread {
     }
 
     fn tell_events(&mut self) {
+        while let Some(packet) = self.node.poll_packet() {
+            self.packets.deliver(&packet);
+        }
         while let Some(event) = self.node.poll_event() {
             if let Some(observer) = &self.observer {
                 observer.on_event(&event);
@@ -255,6 +267,7 @@ impl DataThread {
             counters: self.node.counters(),
             socket: self.socket.counters(),
             events_dropped: self.events_dropped,
+            packets: self.packets.counters(),
         }
     }
 

@@ -8,6 +8,7 @@ mod config;
 mod daemon;
 mod data_thread;
 mod observe;
+mod packets;
 mod socket;
 
 pub use clock::{now, unix_seconds};
@@ -15,8 +16,9 @@ pub use config::{
     ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
 };
 pub use daemon::{
-    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, Nodes, Report, ShutdownError, StartError, StartOptions,
-    Status,
+    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
+    StartOptions, Status,
 };
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
+pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use socket::{BatchSocket, SocketCounters};

@@ -83,6 +83,15 @@ pub enum Event {
     Session(SessionSeen),
 }
 
+/// An IP packet that reached its destination, which is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveredPacket {
+    /// The header of its frame, as it arrived.
+    pub header: Header,
+    /// The packet.
+    pub bytes: Vec<u8>,
+}
+
 /// One established session, as one of its ends knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSeen {

@@ -29,7 +29,7 @@ mod verdict;
 
 pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{Event, FrameAction, FrameSeen, SessionSeen};
+pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use node::{NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};

@@ -1,7 +1,7 @@
 //! One member of the overlay: takes in datagrams, commands and time, and decides.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::bucket::TokenBucket;
 use crate::config::{Demux, NodeConfig};
 use crate::counters::{Counters, DatagramDrop};
-use crate::event::Event;
+use crate::event::{DeliveredPacket, Event};
 use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
@@ -108,6 +108,8 @@ pub struct Node {
     probes: BTreeMap<NodeId, round_trips::Probe>,
     outbound: Outbound,
     events: VecDeque<Event>,
+    /// Taken after every input, so there are no more than one datagram can hold.
+    packets: VecDeque<DeliveredPacket>,
     counters: Counters,
     error_bucket: TokenBucket,
     stranger_bucket: TokenBucket,
@@ -152,6 +154,7 @@ impl Node {
             links: Links::default(),
             outbound: Outbound::default(),
             events: VecDeque::new(),
+            packets: VecDeque::new(),
             counters: Counters::default(),
             chance,
             plaintexts: Plaintexts::new(),
@@ -278,6 +281,25 @@ impl Node {
         let neighbours = self.neighbours.poll_timeout();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
         neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
+    }
+
+    /// Returns the node that has an overlay address, as far as it is known: a neighbour, or one to which
+    /// there is a learned way.
+    #[must_use]
+    pub fn node_at(&self, address: Ipv6Addr) -> Option<NodeId> {
+        let octets = address.octets();
+        // An address lacks the first byte of the id: 256 look-ups find it, and callers remember.
+        octets.first().filter(|first| **first == 0xfd)?;
+        (0..=u8::MAX).find_map(|first| {
+            let mut id = octets;
+            id[0] = first;
+            let id = NodeId::new(id);
+            let is_known = id == self.us
+                || self.neighbours.get(&id).is_some()
+                || self.learned_next_hop(&id).is_some()
+                || self.config.routes.iter().any(|route| route.destination == id);
+            is_known.then_some(id)
+        })
     }
 
     /// Returns our own id.

@@ -51,10 +51,28 @@ impl Flags {
     /// back the way that one came.
     pub const REPLY: Self = Self(0x01);
 
+    /// The payload is a datagram of the inner session between source and destination.
+    pub const INNER: Self = Self(0x02);
+
+    /// The payload is an IP packet, not a message. An inner record says so inside instead.
+    pub const PACKET: Self = Self(0x04);
+
+    /// The origin heeds congestion marks (as ECT in RFC 3168, 5).
+    pub const ECN_CAPABLE: Self = Self(0x08);
+
+    /// A relay met congestion (as CE in RFC 3168, 5).
+    pub const CONGESTION: Self = Self(0x10);
+
     /// Returns whether every bit of `other` is set here.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Returns these flags with those of `other` set, too.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

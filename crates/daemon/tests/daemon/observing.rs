@@ -173,6 +173,7 @@ fn what_waits_in_a_socket_that_was_bound_before_is_read_though_the_node_connects
         socket: Some(socket),
         observer: Some(Observer::new(A, sender, None)),
         connect: Some(peer.local_addr().unwrap()),
+        ..StartOptions::default()
     };
     let a = members.start_with(A, &[], options);
 

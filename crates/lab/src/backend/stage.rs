@@ -406,7 +406,12 @@ impl Stage for RealStage {
         let observer = Observer::new(host.0 as usize, self.tap.clone(), Some(self.waker.clone()));
         self.observers.push(observer.clone());
         let config = DaemonConfig { node, listen: self.address(host), names: BTreeMap::new() };
-        let options = StartOptions { socket: Some(socket), observer: Some(observer), connect };
+        let options = StartOptions {
+            socket: Some(socket),
+            observer: Some(observer),
+            connect,
+            ..StartOptions::default()
+        };
         let at = self.now();
         self.see(Observed::Life { host, change: Life::Booted }, at);
         let daemon = Daemon::start_with(config, options).map_err(start_failed)?;

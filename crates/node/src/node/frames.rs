@@ -8,7 +8,7 @@ use peerbound_wire::{
 };
 
 use crate::counters::FrameDrop;
-use crate::event::{Event, FrameAction, FrameSeen};
+use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
 use crate::neighbour::{Neighbour, NeighbourState};
 use crate::node::{Node, SendError, Sending};
 use crate::relay::Decision;
@@ -43,6 +43,24 @@ impl Node {
         let header =
             Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
         self.send_routed(header, sending.payload, now)
+    }
+
+    /// Sends an IP packet into the overlay as [`Self::send`] does a message; at its destination it comes
+    /// out of [`Self::poll_packet`].
+    ///
+    /// # Errors
+    /// Says why it did not leave.
+    pub fn send_packet(&mut self, sending: Sending<'_>, now: Instant) -> Result<PacketId, SendError> {
+        let reply = if sending.is_reply { Flags::REPLY } else { Flags::default() };
+        let flags = reply.with(Flags::PACKET);
+        let header =
+            Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
+        self.send_routed(header, sending.payload, now)
+    }
+
+    /// Takes the next IP packet that arrived for us, until there is none.
+    pub fn poll_packet(&mut self) -> Option<DeliveredPacket> {
+        self.packets.pop_front()
     }
 
     /// Asks a node to answer; its answer comes as [`Event::Pong`] with the same token.
@@ -201,6 +219,11 @@ impl Node {
 
     fn deliver(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
         let event = match header.kind {
+            Kind::Data if header.flags.contains(Flags::PACKET) => {
+                self.count_delivery(from, header, payload);
+                self.packets.push_back(DeliveredPacket { header: *header, bytes: payload.to_vec() });
+                return;
+            }
             Kind::Data => Event::Delivered { header: *header, payload: payload.to_vec() },
             Kind::Error => match ErrorMessage::decode(payload) {
                 Ok(message) => Event::Error { reporter: header.source, message },
