@@ -4,12 +4,15 @@
 mod folder;
 mod json;
 mod node_commands;
+mod packaging;
 mod passphrases;
 mod pipes;
 mod pki_files;
 mod proofs;
 mod runs;
 mod scenarios;
+#[cfg(unix)]
+mod service_manager;
 mod shrinking;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@
 
 mod check;
 mod columns;
+mod completions;
 mod demo;
 mod groups;
 mod keep;
@@ -18,6 +19,7 @@ mod prove;
 mod run;
 mod running;
 mod send;
+mod service_manager;
 mod sim;
 mod source;
 mod suggest;
@@ -67,6 +69,10 @@ enum Command {
     Send(send::SendArguments),
     /// Run a node and print what arrives.
     Listen(listen::ListenArguments),
+    /// Print what a shell needs to complete the commands.
+    Completions(completions::CompletionsArguments),
+    /// Write the man pages.
+    Man(completions::ManArguments),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),
         Command::Listen(arguments) => listen::listen(&arguments, &output),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     };
     match outcome {
         Ok(Outcome::Held) => ExitCode::SUCCESS,

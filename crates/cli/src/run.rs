@@ -7,7 +7,7 @@ use crossbeam_channel::select;
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
-use crate::running;
+use crate::{running, service_manager};
 
 #[derive(Args)]
 pub(crate) struct RunArguments {
@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let signals = running::signals()?;
     let daemon = running::start(config)?;
     running::report_ready(&daemon, output)?;
+    service_manager::on_ready(&daemon);
     loop {
         select! {
             recv(daemon.events()) -> event => match event {
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
             recv(signals) -> _ => break,
         }
     }
+    service_manager::on_stop();
     running::stop(daemon)?;
     running::report_stopped(output)?;
     Ok(Outcome::Held)
