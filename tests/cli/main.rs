@@ -17,5 +17,6 @@ mod shrinking;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweeps;
+mod topologies;
 mod wrong_files;
 mod wrong_requests;

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod completions;
 mod demo;
+mod exec;
 mod groups;
 mod keep;
 mod listen;
@@ -23,6 +24,7 @@ mod service_manager;
 mod sim;
 mod source;
 mod suggest;
+mod up;
 mod usage;
 mod words;
 
@@ -61,6 +63,10 @@ enum Command {
     /// Make an authority and the certificates of nodes.
     #[command(subcommand)]
     Pki(pki::PkiCommand),
+    /// Start every node of a topology as a program of its own, and stop all at Ctrl-C.
+    Up(up::UpArguments),
+    /// Run a command where a node of a running topology is.
+    Exec(exec::ExecArguments),
     /// Run a node until it is told to stop.
     Run(run::RunArguments),
     /// Read a node's configuration and say what is wrong with it.
@@ -89,6 +95,8 @@ fn main() -> ExitCode {
         Command::Prove(arguments) => prove::prove(&arguments, &output),
         Command::Sim(command) => sim::sim(&command, &output),
         Command::Pki(command) => pki::pki(&command, &output),
+        Command::Up(arguments) => up::up(&arguments, &output),
+        Command::Exec(arguments) => exec::exec(&arguments),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use crossbeam_channel::select;
+use crossbeam_channel::{never, select};
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
@@ -14,11 +14,15 @@ pub(crate) struct RunArguments {
     /// The node's configuration file.
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
+    /// Stop when standard input ends, too: when whoever started the node is gone, however that came about.
+    #[arg(long)]
+    stop_with_input: bool,
 }
 
 pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let config = running::load(&arguments.config)?;
     let signals = running::signals()?;
+    let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
     let daemon = running::start(config)?;
     running::report_ready(&daemon, output)?;
     service_manager::on_ready(&daemon);
@@ -29,6 +33,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
                 Err(_) => return Err(Failure::World(anyhow::anyhow!("the node stopped by itself: see its log"))),
             },
             recv(signals) -> _ => break,
+            recv(input_ended) -> _ => break,
         }
     }
     service_manager::on_stop();

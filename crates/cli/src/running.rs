@@ -8,7 +8,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use peerbound_daemon::{Daemon, DaemonConfig, unix_seconds};
 use peerbound_node::Event;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -51,10 +51,25 @@ pub(crate) fn signals() -> Result<Receiver<()>, Failure> {
     Ok(told)
 }
 
+/// Returns a channel that tells when standard input ends. What it holds is thrown away.
+pub(crate) fn end_of_input() -> Result<Receiver<()>, Failure> {
+    let (tell, told) = bounded(1);
+    std::thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(move || {
+            // An input that cannot be read has ended, too.
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let _ = tell.try_send(());
+        })
+        .context("the thread that watches standard input cannot be started")
+        .map_err(Failure::World)?;
+    Ok(told)
+}
+
 /// What happens to a node, in the words of its output.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Report {
+pub(crate) enum Report {
     Ready { id: String, listens: String },
     NeighbourUp { neighbour: String, id: String, address: String, suite: String },
     NeighbourReplaced { neighbour: String },
@@ -106,7 +121,8 @@ pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> R
 }
 
 impl Report {
-    fn to_text(&self) -> String {
+    /// Says it in a line of text.
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Ready { id, listens } => format!("node {id} listens on {listens}"),
             Self::NeighbourUp { neighbour, address, suite, .. } => {

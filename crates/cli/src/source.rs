@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use glob::Pattern;
 use peerbound_lab::scenario::Scenario;
+use peerbound_lab::topology::built_in;
 use peerbound_lab::{LibraryEntry, library};
 
 use crate::outcome::Failure;
@@ -60,6 +61,23 @@ pub(crate) fn one(given: &str) -> Result<Source, Failure> {
     }
     let known = library().iter().find(|entry| entry.name == given);
     known.map(Source::of_library).ok_or_else(|| unknown(given))
+}
+
+/// Finds one topology: one that is built in, a scenario of the library, or a file.
+pub(crate) fn topology(given: &str) -> Result<Source, Failure> {
+    if let Some(entry) = built_in().iter().find(|entry| entry.name == given) {
+        let file = format!("{}.toml", entry.name);
+        return Ok(Source { name: entry.name.to_owned(), file, text: entry.text.to_owned() });
+    }
+    if is_path(given) || library().iter().any(|entry| entry.name == given) {
+        return one(given);
+    }
+    let names: Vec<_> = built_in().iter().map(|entry| entry.name).collect();
+    let hint = match nearest(given, names.iter().copied()) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => format!("there are {}, and the scenarios of the library", names.join(", ")),
+    };
+    Err(Failure::Request(anyhow!("there is no topology {given:?}: {hint}; a file is named with its .toml")))
 }
 
 /// Finds all scenarios that are meant, each once, in the order of the library and then of the files;

@@ -7,7 +7,7 @@ mod faces;
 #[cfg(target_os = "linux")]
 mod ip;
 #[cfg(target_os = "linux")]
-mod namespace;
+pub(crate) mod namespace;
 mod network;
 mod refusal;
 mod stage;

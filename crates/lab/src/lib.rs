@@ -23,9 +23,12 @@ pub mod scenario;
 pub mod shrink;
 pub mod sweep;
 mod tape;
+pub mod topology;
 pub mod trace;
 mod workers;
 
+#[cfg(target_os = "linux")]
+pub use backend::namespace::{Namespace, NamespaceError};
 pub use cast::{Cast, CastError};
 pub use demo::{Demo, run_demo};
 pub use ip_packet::IpPacketError;

@@ -35,6 +35,7 @@ pub(crate) use sim_stage::ATTACKER;
 
 pub use director::play;
 pub(crate) use record_models::ID_BYTES;
+pub(crate) use routes::next_hops;
 pub use stage::{Capture as CaptureOrder, Shot, Stage, StageError, Taken};
 
 /// Where a scenario is played.
