@@ -4,8 +4,10 @@
 mod error;
 mod file;
 mod reading;
+mod tun;
 mod valid;
 
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
+pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;

@@ -14,10 +14,11 @@ use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
 use crate::config::DaemonConfig;
-use crate::data_thread::DataThread;
+use crate::data_thread::{DataThread, Local};
 use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::socket::{BatchSocket, SocketCounters};
+use crate::tun::{Tun, TunError};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
 pub const COMMANDS_MAX: usize = 1024;
@@ -143,6 +144,9 @@ pub enum StartError {
         /// What the kernel says.
         source: std::io::Error,
     },
+    /// The interface could not be made.
+    #[error(transparent)]
+    Tun(#[from] TunError),
     /// The poller or the thread could not be made.
     #[error("the data thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -196,8 +200,8 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, names } = config;
-        let StartOptions { socket, observer, connect, ports } = options;
+        let DaemonConfig { node, listen, names, tun } = config;
+        let StartOptions { socket, observer, connect, mut ports } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
         let socket =
@@ -213,9 +217,13 @@ impl Daemon {
         let (commands, commands_in) = bounded(COMMANDS_MAX);
         let (events_out, events) = bounded(EVENTS_MAX);
         let (finished_out, finished) = bounded(1);
-        let packets = PacketSwitch::new(ports);
-        let (data, waker) = DataThread::new(node, socket, commands_in, events_out, (observer, packets))
-            .map_err(StartError::Thread)?;
+        let packet_bytes_max = tun.as_ref().map(|tun| usize::from(tun.mtu));
+        let tun = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?;
+        // Last: it takes whatever nobody else wants.
+        ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
+        let local = Local { observer, packets: PacketSwitch::new(ports, packet_bytes_max), tun };
+        let (data, waker) =
+            DataThread::new(node, socket, commands_in, events_out, local).map_err(StartError::Thread)?;
         let thread = std::thread::Builder::new()
             .name(format!("data-{}", id.short()))
             .spawn(move || {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use peerbound_node::{Event, Node, Transmit};
 use tracing::error;
@@ -15,9 +16,11 @@ use crate::daemon::{Command, Report, Status};
 use crate::observe::Observer;
 use crate::packets::PacketSwitch;
 use crate::socket::BatchSocket;
+use crate::tun::Tun;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
+const TUN: Token = Token(2);
 
 /// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
 /// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
@@ -26,6 +29,15 @@ const RECEIVE_BATCHES_PER_TURN: usize = 8;
 
 /// Commands carried out in one turn.
 const COMMANDS_PER_TURN: usize = 256;
+
+/// Packets taken from the interface in one turn, so that timers and commands stay prompt: 256 x 5 us of work.
+const PACKETS_PER_TURN: usize = 256;
+
+/// Packets taken from the interface before what they caused is sent: as many as one call sends at once.
+const PACKETS_PER_FLUSH: usize = 64;
+
+/// The longest IP packet.
+const PACKET_BYTES_MAX: usize = 65_535;
 
 /// How long farewells may wait for room in the kernel's buffer.
 const FAREWELL_WAIT: Duration = Duration::from_millis(100);
@@ -45,6 +57,18 @@ pub(crate) struct DataThread {
     /// In an experiment: who is told of everything.
     observer: Option<Observer>,
     packets: PacketSwitch,
+    /// The interface of this host, and room for one packet from it.
+    tun: Option<(Tun, Vec<u8>)>,
+    /// Whether packets may wait at the interface.
+    tun_is_readable: bool,
+}
+
+/// Whom a data thread serves besides its neighbours.
+pub(crate) struct Local {
+    /// In an experiment: who is told of everything.
+    pub(crate) observer: Option<Observer>,
+    pub(crate) packets: PacketSwitch,
+    pub(crate) tun: Option<Tun>,
 }
 
 enum Turn {
@@ -61,11 +85,14 @@ impl DataThread {
         mut socket: BatchSocket,
         commands: Receiver<Command>,
         events: Sender<Event>,
-        (observer, packets): (Option<Observer>, PacketSwitch),
+        Local { observer, packets, tun }: Local,
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        if let Some(tun) = &tun {
+            poll.registry().register(&mut SourceFd(&tun.descriptor()), TUN, Interest::READABLE)?;
+        }
         let thread = Self {
             node,
             socket,
@@ -77,6 +104,8 @@ impl DataThread {
             events_dropped: 0,
             observer,
             packets,
+            tun_is_readable: tun.is_some(),
+            tun: tun.map(|tun| (tun, vec![0; PACKET_BYTES_MAX])),
         };
         Ok((thread, waker))
     }
@@ -87,6 +116,7 @@ impl DataThread {
         let mut is_readable = true;
         loop {
             is_readable = is_readable && self.receive();
+            self.receive_packets();
             self.run_timers();
             match self.carry_out_commands() {
                 Turn::Go => {}
@@ -98,7 +128,7 @@ impl DataThread {
                 Turn::Abort => return Report { status: self.status() },
             }
             self.flush();
-            let wait = if is_readable || !self.commands.is_empty() {
+            let wait = if is_readable || self.takes_packets() || !self.commands.is_empty() {
                 Some(Duration::ZERO)
             } else {
                 self.time_left()
@@ -109,7 +139,10 @@ impl DataThread {
                 error!(%error, "The poller failed; the node stops");
                 return self.stop();
             }
-            is_readable |= ready.iter().any(|event| event.token() == SOCKET && event.is_readable());
+            for event in ready.iter().filter(|event| event.is_readable()) {
+                is_readable |= event.token() == SOCKET;
+                self.tun_is_readable |= event.token() == TUN;
+            }
         }
     }
 
@@ -144,6 +177,34 @@ impl DataThread {
         true
     }
 
+    /// Whether packets are taken from the interface. While the kernel has no room for what they became they
+    /// wait there, and whoever sends them is slowed down.
+    fn takes_packets(&self) -> bool {
+        self.tun_is_readable && self.blocked.is_none()
+    }
+
+    /// Takes some packets that this host sends into the overlay.
+    fn receive_packets(&mut self) {
+        for number in 1..=PACKETS_PER_TURN {
+            if !self.takes_packets() {
+                break;
+            }
+            let Some((tun, buffer)) = &mut self.tun else { break };
+            match tun.receive(buffer) {
+                Ok(len) => self.packets.send(&mut self.node, &mut buffer[..len], clock::now()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tun_is_readable = false,
+                Err(error) => {
+                    // As EIO while somebody has set the interface down; the poller tells when it is back.
+                    tracing::debug!(%error, "The interface gives no packet");
+                    self.tun_is_readable = false;
+                }
+            }
+            if number % PACKETS_PER_FLUSH == 0 {
+                self.flush();
+            }
+        }
+    }
+
     fn run_timers(&mut self) {
         let now = clock::now();
         if self.node.poll_timeout().is_some_and(|at| at <= now) {
@@ -176,8 +237,8 @@ impl DataThread {
                     let _ = outcome.try_send(self.status());
                 }
                 Ok(Command::Packets(packets)) => {
-                    for packet in packets {
-                        self.packets.send(&mut self.node, &packet, now);
+                    for mut packet in packets {
+                        self.packets.send(&mut self.node, &mut packet, now);
                     }
                 }
                 Ok(Command::Inspect(inspection)) => inspection.carry_out(&mut self.node, now),
@@ -206,9 +267,12 @@ impl DataThread {
 
     fn tell_events(&mut self) {
         while let Some(packet) = self.node.poll_packet() {
-            self.packets.deliver(&packet);
+            self.packets.deliver(&self.node, packet, clock::now());
         }
         while let Some(event) = self.node.poll_event() {
+            if let Event::Error { message, .. } = &event {
+                self.packets.on_error(self.node.id(), message, clock::now());
+            }
             if let Some(observer) = &self.observer {
                 observer.on_event(&event);
             }

@@ -10,10 +10,12 @@ mod data_thread;
 mod observe;
 mod packets;
 mod socket;
+mod tun;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
+    TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -22,3 +24,4 @@ pub use daemon::{
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use socket::{BatchSocket, SocketCounters};
+pub use tun::TunError;

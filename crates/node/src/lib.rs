@@ -31,7 +31,7 @@ pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, Static
 pub use counters::{Counters, DatagramDrop, FrameDrop};
 pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
-pub use node::{NeighbourView, Node, SendError, Sending};
+pub use node::{Ecn, NeighbourView, Node, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
 pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,

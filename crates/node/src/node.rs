@@ -52,6 +52,15 @@ pub struct Sending<'a> {
     pub payload: &'a [u8],
 }
 
+/// Whether whoever sends a packet slows down when relays mark it, instead of dropping it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ecn {
+    /// It knows of losses only.
+    NotCapable,
+    /// It heeds marks: [`peerbound_wire::Flags::ECN_CAPABLE`].
+    Capable,
+}
+
 /// Why a payload did not leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::error::ConfigError;
 use crate::config::reading;
+use crate::config::tun::TunFile;
 
 /// A configuration file as it is typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +26,8 @@ pub struct ConfigFile {
     /// Names for nodes further away: the id in hexadecimal, or the file of a certificate.
     #[serde(default)]
     pub names: BTreeMap<String, String>,
+    /// The interface through which programs of this host use the overlay.
+    pub tun: Option<TunFile>,
 }
 
 /// The table `[node]`. Paths are relative to the file they stand in.

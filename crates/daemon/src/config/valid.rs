@@ -13,9 +13,14 @@ use peerbound_wire::NodeId;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
+use crate::config::tun::TunConfig;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
+
+/// What is sent where the file does not say: with the headers of IPv6 and UDP 1488 bytes, which fit Ethernet
+/// and PPPoE, and in an inner session of such frames a packet of 1280 bytes fits, as IPv6 demands.
+const MTU_DEFAULT: u16 = 1440;
 
 /// The greatest: the payload of the largest UDP datagram over IPv4.
 const MTU_MAX: i64 = 65_507;
@@ -43,9 +48,17 @@ pub struct DaemonConfig {
     pub listen: SocketAddr,
     /// What people call the nodes it knows of.
     pub names: BTreeMap<NodeId, String>,
+    /// The interface through which programs of this host use the overlay.
+    pub tun: Option<TunConfig>,
 }
 
 impl DaemonConfig {
+    /// Takes a node as it is, without a service on this host.
+    #[must_use]
+    pub fn new(node: NodeConfig, listen: SocketAddr) -> Self {
+        Self { node, listen, names: BTreeMap::new(), tun: None }
+    }
+
     /// Reads a file and everything it names. `unix_seconds` is the time by which certificates are
     /// judged.
     ///
@@ -67,7 +80,7 @@ fn find(names: &BTreeMap<NodeId, String>, text: &str) -> Option<NodeId> {
     names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id).or_else(|| text.parse().ok())
 }
 
-struct Validation<'a> {
+pub(super) struct Validation<'a> {
     path: &'a Path,
     base: &'a Path,
     unix_seconds: i64,
@@ -77,7 +90,7 @@ impl Validation<'_> {
     fn validate(&self, file: &ConfigFile) -> Result<DaemonConfig, ConfigError> {
         let context = self.context(file)?;
         let us = node_id(&context.key_hash());
-        let mtu = file.node.mtu.map_or(Ok(peerbound_dtls::MTU_DEFAULT), |mtu| self.mtu(mtu))?;
+        let mtu = file.node.mtu.map_or(Ok(MTU_DEFAULT), |mtu| self.mtu(mtu))?;
         let neighbours = self.neighbours(file, us)?;
         let names = self.names(file, &neighbours)?;
         let routes = self.routes(file, us, &neighbours, &names)?;
@@ -87,7 +100,8 @@ impl Validation<'_> {
             Some(ReturnPathFile::Any) => ReturnPath::Any,
         };
         let node = NodeConfig { mtu, neighbours, routes, routing, return_path, ..NodeConfig::new(context) };
-        Ok(DaemonConfig { node, listen: file.node.listen, names })
+        let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
+        Ok(DaemonConfig { node, listen: file.node.listen, names, tun })
     }
 
     fn mtu(&self, bytes: i64) -> Result<u16, ConfigError> {
@@ -357,7 +371,7 @@ impl Validation<'_> {
         })
     }
 
-    fn value(&self, key: &str, problem: String) -> ConfigError {
+    pub(super) fn value(&self, key: &str, problem: String) -> ConfigError {
         ConfigError::Value { file: self.path.to_owned(), key: key.to_owned(), problem }
     }
 }

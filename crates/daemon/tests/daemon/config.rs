@@ -73,7 +73,7 @@ fn what_may_be_left_out_is_left_out() {
 
     let config = site.load(&GOOD[..GOOD.find("mtu").unwrap()]).unwrap();
 
-    assert_eq!(config.node.mtu, peerbound_dtls::MTU_DEFAULT);
+    assert_eq!(config.node.mtu, 1440);
     assert!(config.node.neighbours.is_empty() && config.node.routes.is_empty() && config.names.is_empty());
 }
 

@@ -2,7 +2,9 @@
 
 mod batches;
 mod config;
+mod namespaces;
 mod observing;
 mod relaying;
 mod shutdown;
 mod support;
+mod tun;

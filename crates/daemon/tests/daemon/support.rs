@@ -71,6 +71,16 @@ impl Members {
         Daemon::start(self.config_in(context, neighbours, routes)).unwrap()
     }
 
+    /// A node that is not started yet.
+    pub(crate) fn config_of(
+        &self,
+        index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+    ) -> DaemonConfig {
+        self.config_in(self.context(index, None), neighbours, routes)
+    }
+
     fn config_in(
         &self,
         context: Context,
@@ -90,12 +100,12 @@ impl Members {
             ..NodeConfig::new(context)
         };
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        DaemonConfig { node, listen, names: Default::default() }
+        DaemonConfig::new(node, listen)
     }
 
     /// A node alone, on a given address.
     pub(crate) fn config(&self, index: usize, listen: SocketAddr) -> DaemonConfig {
-        DaemonConfig { node: NodeConfig::new(self.context(index, None)), listen, names: Default::default() }
+        DaemonConfig::new(NodeConfig::new(self.context(index, None)), listen)
     }
 
     /// A–B–C in a row, up and running.

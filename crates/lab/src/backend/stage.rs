@@ -405,7 +405,7 @@ impl Stage for RealStage {
         };
         let observer = Observer::new(host.0 as usize, self.tap.clone(), Some(self.waker.clone()));
         self.observers.push(observer.clone());
-        let config = DaemonConfig { node, listen: self.address(host), names: BTreeMap::new() };
+        let config = DaemonConfig::new(node, self.address(host));
         let options = StartOptions {
             socket: Some(socket),
             observer: Some(observer),

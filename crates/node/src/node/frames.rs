@@ -10,7 +10,7 @@ use peerbound_wire::{
 use crate::counters::FrameDrop;
 use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
 use crate::neighbour::{Neighbour, NeighbourState};
-use crate::node::{Node, SendError, Sending};
+use crate::node::{Ecn, Node, SendError, Sending};
 use crate::relay::Decision;
 use crate::router::Router;
 use crate::timed_map::TimedMap;
@@ -50,9 +50,18 @@ impl Node {
     ///
     /// # Errors
     /// Says why it did not leave.
-    pub fn send_packet(&mut self, sending: Sending<'_>, now: Instant) -> Result<PacketId, SendError> {
+    pub fn send_packet(
+        &mut self,
+        sending: Sending<'_>,
+        ecn: Ecn,
+        now: Instant,
+    ) -> Result<PacketId, SendError> {
         let reply = if sending.is_reply { Flags::REPLY } else { Flags::default() };
-        let flags = reply.with(Flags::PACKET);
+        let capable = match ecn {
+            Ecn::Capable => Flags::ECN_CAPABLE,
+            Ecn::NotCapable => Flags::default(),
+        };
+        let flags = reply.with(Flags::PACKET).with(capable);
         let header =
             Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
         self.send_routed(header, sending.payload, now)

@@ -54,6 +54,13 @@ impl Node {
         self.router.as_ref().map_or_else(Vec::new, |router| router.routes())
     }
 
+    /// Lists the certificates, in DER, of the nodes whose own word on themselves is there; nothing where
+    /// routing is static.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<(NodeId, Arc<[u8]>)> {
+        self.router.as_ref().map_or_else(Vec::new, |router| router.certificates())
+    }
+
     /// Returns the neighbour that leads to a destination, as far as was learned.
     #[must_use]
     pub fn learned_next_hop(&self, destination: &NodeId) -> Option<NodeId> {

@@ -1,5 +1,7 @@
 //! What a router knows, for people to read.
 
+use std::sync::Arc;
+
 use peerbound_wire::{Metric, NodeId, RouteSeq, ShortId};
 
 use crate::router::Router;
@@ -82,6 +84,17 @@ impl Router {
         let mut views: Vec<_> = others.map(|number| self.view(number)).collect();
         views.sort_unstable_by_key(|view| view.destination);
         views
+    }
+
+    /// Lists the certificates, in DER, by which destinations proved who they are, ourselves included, in order
+    /// of the ids.
+    pub(crate) fn certificates(&self) -> Vec<(NodeId, Arc<[u8]>)> {
+        let rows = self.origins.numbers().map(|number| self.origins.row(number));
+        let proofs = rows.filter_map(|row| Some((row.id, row.proof.as_ref()?)));
+        let mut certificates: Vec<_> =
+            proofs.map(|(id, proof)| (id, Arc::clone(&proof.certificate))).collect();
+        certificates.sort_unstable_by_key(|(id, _)| *id);
+        certificates
     }
 
     /// Returns how many destinations can be reached, ourselves not counted.

@@ -1,0 +1,84 @@
+//! The table `[tun]`: the interface through which programs of this host use the overlay.
+
+use serde::Deserialize;
+
+use crate::config::error::ConfigError;
+use crate::config::valid::Validation;
+
+/// What the kernel takes as the name of an interface, less the byte that ends it (`IFNAMSIZ`).
+const NAME_BYTES_MAX: usize = 15;
+
+/// The least MTU of a link that carries IPv6 (RFC 8200, 5).
+const MTU_MIN: u16 = 1280;
+
+/// Bytes around a packet in a datagram of the link: the record of the link session (13 of header, 8 of
+/// nonce, 16 of tag), the frame header, the record of the inner session, and the byte in it that says what
+/// follows.
+pub(crate) const OVERHEAD_BYTES: u16 = 37 + 54 + 37 + 1;
+const _: () = assert!(peerbound_wire::HEADER_BYTES == 54);
+
+/// The table as it is typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TunFile {
+    /// What the interface is called.
+    pub name: Option<String>,
+    /// The largest packet it takes, in bytes.
+    pub mtu: Option<i64>,
+    /// Whether routes to other nodes are set.
+    pub routes: Option<bool>,
+}
+
+/// The interface that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TunConfig {
+    /// What it is called.
+    pub name: String,
+    /// The largest packet it takes, in bytes.
+    pub mtu: u16,
+    /// Whether routes to other nodes are set.
+    pub routes: bool,
+}
+
+impl Validation<'_> {
+    /// Checks the table, given what the datagrams of the links may have.
+    pub(super) fn tun(&self, file: &TunFile, link_mtu: u16) -> Result<TunConfig, ConfigError> {
+        let name = file.name.clone().unwrap_or_else(|| "peerbound0".to_owned());
+        self.check_interface_name(&name)?;
+        let fits = link_mtu.saturating_sub(OVERHEAD_BYTES);
+        if fits < MTU_MIN {
+            let problem = format!(
+                "{link_mtu} bytes leave {fits} for a packet, and IPv6 takes {MTU_MIN} or more: give {} or more, here and at every node on the way",
+                MTU_MIN + OVERHEAD_BYTES
+            );
+            return Err(self.value("node.mtu", problem));
+        }
+        let mtu = match file.mtu {
+            None => fits,
+            Some(bytes) => {
+                let fitting = u16::try_from(bytes).ok().filter(|bytes| (MTU_MIN..=fits).contains(bytes));
+                fitting.ok_or_else(|| {
+                    let problem = format!(
+                        "{bytes} bytes are out of range: with {link_mtu} as mtu of [node] give {MTU_MIN} to {fits}, or leave it out"
+                    );
+                    self.value("tun.mtu", problem)
+                })?
+            }
+        };
+        Ok(TunConfig { name, mtu, routes: file.routes.unwrap_or(true) })
+    }
+
+    fn check_interface_name(&self, name: &str) -> Result<(), ConfigError> {
+        let is_plain = |character: char| character.is_ascii_graphic() && !"/:%".contains(character);
+        let is_good = (1..=NAME_BYTES_MAX).contains(&name.len())
+            && name.chars().all(is_plain)
+            && !matches!(name, "." | ".." | "all" | "default" | "lo");
+        if is_good {
+            return Ok(());
+        }
+        let problem = format!(
+            "{name:?} is no name for an interface: give 1 to {NAME_BYTES_MAX} letters, digits, - or _, or leave it out"
+        );
+        Err(self.value("tun.name", problem))
+    }
+}

@@ -1,0 +1,40 @@
+//! What the packet switch wants of the overlay.
+
+use std::net::Ipv6Addr;
+use std::time::Instant;
+
+use peerbound_node::{Ecn, Node, SendError, Sending};
+use peerbound_wire::{NodeId, PacketId};
+
+/// A node, as whoever has packets sees it. IPv4 addresses are written as IPv6 ones (RFC 4291, 2.5.5.2).
+pub(crate) trait Overlay {
+    /// Returns our own id.
+    fn us(&self) -> NodeId;
+
+    /// Returns the node that has an address, or announces a prefix that holds it.
+    fn node_of(&self, address: Ipv6Addr) -> Option<NodeId>;
+
+    /// Returns the largest packet that reaches a node, as far as is known.
+    fn packet_bytes_max(&self, destination: NodeId) -> Option<usize>;
+
+    /// Sends a packet to a node.
+    fn send(&mut self, sending: Sending<'_>, ecn: Ecn, now: Instant) -> Result<PacketId, SendError>;
+}
+
+impl Overlay for Node {
+    fn us(&self) -> NodeId {
+        self.id()
+    }
+
+    fn node_of(&self, address: Ipv6Addr) -> Option<NodeId> {
+        self.node_at(address)
+    }
+
+    fn packet_bytes_max(&self, _destination: NodeId) -> Option<usize> {
+        None
+    }
+
+    fn send(&mut self, sending: Sending<'_>, ecn: Ecn, now: Instant) -> Result<PacketId, SendError> {
+        self.send_packet(sending, ecn, now)
+    }
+}
