@@ -56,6 +56,7 @@ pub(crate) fn listen(arguments: &ListenArguments, output: &Output) -> CommandRes
     let config = running::load(&arguments.config)?;
     let signals = running::signals()?;
     let daemon = running::start(config)?;
+    let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
     running::report_ready(&daemon, output)?;
     let mut left = arguments.count;
     while left != Some(0) {

@@ -1,19 +1,31 @@
 //! `peerbound pki`: an authority and the certificates of nodes, as PEM files.
 
 use std::env::VarError;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use peerbound_daemon::unix_seconds;
-use peerbound_dtls::{Authority, IdentityError, KeyHash, Validity, X509, common_name, read_certificates};
-use peerbound_node::node_id;
+use peerbound_dtls::{
+    Authority, Certification, IdentityError, KeyHash, Validity, X509, common_name, read_certificates,
+};
+use peerbound_node::{certified_prefixes, node_id, prefix_uri};
+use peerbound_wire::{PREFIXES_MAX, Prefix};
 use serde::Serialize;
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
+use crate::pki::files::hold;
+use crate::pki::ledger::{Entry, Ledger};
+
+mod changing;
+mod checking;
+mod files;
+mod ledger;
+
+pub(crate) use files::{Secrecy, write_new};
 
 /// What OpenSSL makes room for when it asks for the passphrase of a key (PEM_BUFSIZE).
 const PASSPHRASE_BYTES_MAX: usize = 1024;
@@ -27,8 +39,16 @@ pub(crate) enum PkiCommand {
     Init(InitArguments),
     /// Issue a node's certificate: NAME.pem and NAME.key.
     Issue(IssueArguments),
+    /// Certify a node's key once more: the key stays, and so does the id.
+    Renew(changing::RenewArguments),
+    /// Take a node's certificates back, and sign the list that says so: crl.pem.
+    Revoke(changing::RevokeArguments),
+    /// Sign the list of what is revoked anew, before its next update is due: crl.pem.
+    Crl(changing::CrlArguments),
     /// Say who a certificate is for, and which node id follows from its key.
     Show(ShowArguments),
+    /// Say what is wrong with an authority's folder or with the files of a node, and what expires when.
+    Check(checking::PkiCheckArguments),
 }
 
 #[derive(Args)]
@@ -56,6 +76,9 @@ pub(crate) struct IssueArguments {
     /// The folder of the authority's files, and for the node's.
     #[arg(long, value_name = "DIR", default_value = "pki")]
     dir: PathBuf,
+    /// A prefix that the node may announce, as 10.7.0.0/16 or fd12::/48; may be given 16 times.
+    #[arg(long = "prefix", value_name = "PREFIX")]
+    prefixes: Vec<Prefix>,
     /// How long it is valid.
     #[arg(long, default_value_t = 397, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
@@ -78,6 +101,8 @@ struct Shown {
     name: String,
     id: String,
     overlay: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prefixes: Vec<String>,
     issuer: String,
     not_before: String,
     not_after: String,
@@ -87,7 +112,11 @@ pub(crate) fn pki(command: &PkiCommand, output: &Output) -> CommandResult {
     match command {
         PkiCommand::Init(arguments) => init(arguments, output),
         PkiCommand::Issue(arguments) => issue(arguments, output),
+        PkiCommand::Renew(arguments) => changing::renew(arguments, output),
+        PkiCommand::Revoke(arguments) => changing::revoke(arguments, output),
+        PkiCommand::Crl(arguments) => changing::crl(arguments, output),
         PkiCommand::Show(arguments) => show(&arguments.file, output),
+        PkiCommand::Check(arguments) => checking::check(arguments, output),
     }
 }
 
@@ -101,20 +130,40 @@ fn init(arguments: &InitArguments, output: &Output) -> CommandResult {
         })?;
     let certificate = authority.certificate_to_pem().map_err(Failure::world)?;
     let key = authority.key_to_pem(passphrase.as_deref()).map_err(Failure::world)?;
+    let _hold = hold(&arguments.dir)?;
     write_pair(&arguments.dir, "ca", &certificate, &key)?;
+    Ledger::default().publish(&arguments.dir, &authority, changing::LIST_DAYS)?;
     show(&arguments.dir.join("ca.pem"), output)
 }
 
 fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
     let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
     let authority = read_authority(&arguments.dir, passphrase.as_deref())?;
+    let uris = prefix_uris(&arguments.prefixes)?;
+    let validity = Validity::days(unix_seconds(), arguments.days);
     let identity = authority
-        .issue(&arguments.name, Validity::days(unix_seconds(), arguments.days))
+        .issue_as(&Certification { name: &arguments.name, uris: &uris, validity })
         .map_err(|error| Failure::Request(anyhow!("\"{}\" cannot be certified: {error}", arguments.name)))?;
+    let _hold = hold(&arguments.dir)?;
+    let mut ledger = Ledger::read(&arguments.dir)?;
+    ledger.note(Entry::of(identity.certificate())?)?;
     let certificate = identity.certificates_to_pem().map_err(Failure::world)?;
     let key = identity.key_to_pem().map_err(Failure::world)?;
+    refuse_to_replace(&arguments.dir, &arguments.name)?;
+    // Noted first: a certificate that the ledger does not know could not be revoked by its name.
+    ledger.write(&arguments.dir)?;
     write_pair(&arguments.dir, &arguments.name, &certificate, &key)?;
     show(&arguments.dir.join(format!("{}.pem", arguments.name)), output)
+}
+
+fn prefix_uris(prefixes: &[Prefix]) -> Result<Vec<String>, Failure> {
+    if prefixes.len() > PREFIXES_MAX {
+        let count = prefixes.len();
+        return Err(Failure::Request(anyhow!(
+            "{count} prefixes are more than the {PREFIXES_MAX} that a certificate may carry: join some to a shorter one"
+        )));
+    }
+    Ok(prefixes.iter().map(prefix_uri).collect())
 }
 
 fn read_authority(dir: &Path, passphrase: Option<&[u8]>) -> Result<Authority, Failure> {
@@ -164,11 +213,12 @@ fn show(file: &Path, output: &Output) -> CommandResult {
         let shown = shown(file, certificate)?;
         output.result(&shown, || {
             format!(
-                "{}\n  name     {}\n  id       {}\n  overlay  {}\n  issuer   {}\n  valid    {} to {}",
+                "{}\n  name     {}\n  id       {}\n  overlay  {}\n{}  issuer   {}\n  valid    {} to {}",
                 shown.file,
                 shown.name,
                 shown.id,
                 shown.overlay,
+                prefixes_line(&shown.prefixes),
                 shown.issuer,
                 shown.not_before,
                 shown.not_after
@@ -176,6 +226,10 @@ fn show(file: &Path, output: &Output) -> CommandResult {
         })?;
     }
     Ok(Outcome::Held)
+}
+
+fn prefixes_line(prefixes: &[String]) -> String {
+    if prefixes.is_empty() { String::new() } else { format!("  prefixes {}\n", prefixes.join(", ")) }
 }
 
 fn shown(file: &Path, certificate: &X509) -> Result<Shown, Failure> {
@@ -187,6 +241,7 @@ fn shown(file: &Path, certificate: &X509) -> Result<Shown, Failure> {
         name: common_name(certificate),
         id: id.to_string(),
         overlay: id.address().to_string(),
+        prefixes: certified_prefixes(certificate).iter().map(ToString::to_string).collect(),
         issuer: peerbound_dtls::issuer_name(certificate),
         not_before: certificate.not_before().to_string(),
         not_after: certificate.not_after().to_string(),
@@ -195,34 +250,19 @@ fn shown(file: &Path, certificate: &X509) -> Result<Shown, Failure> {
 
 /// Writes a certificate and its key; neither replaces a file that is there.
 fn write_pair(dir: &Path, name: &str, certificate: &[u8], key: &[u8]) -> Result<(), Failure> {
-    let (certificate_path, key_path) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
-    for path in [&certificate_path, &key_path] {
+    refuse_to_replace(dir, name)?;
+    write_new(&dir.join(format!("{name}.key")), key, Secrecy::Owner)?;
+    write_new(&dir.join(format!("{name}.pem")), certificate, Secrecy::Public)
+}
+
+fn refuse_to_replace(dir: &Path, name: &str) -> Result<(), Failure> {
+    for path in [dir.join(format!("{name}.pem")), dir.join(format!("{name}.key"))] {
         if path.exists() {
             let problem = "is there already and is not replaced: remove it, or choose another name or folder";
             return Err(Failure::Request(anyhow!("{} {problem}", path.display())));
         }
     }
-    write_new(&key_path, key, Secrecy::Owner)?;
-    write_new(&certificate_path, certificate, Secrecy::Public)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secrecy {
-    Owner,
-    Public,
-}
-
-/// Writes a file that must not be there yet; a secret one can be read by its owner only.
-pub(crate) fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if secrecy == Secrecy::Owner { 0o600 } else { 0o644 });
-    }
-    let written = options.open(path).and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| about(path, "cannot be written", error))
+    Ok(())
 }
 
 /// Writes a file that holds no secrets, in place of an earlier one.

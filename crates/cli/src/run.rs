@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let signals = running::signals()?;
     let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
     let daemon = running::start(config)?;
+    let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
     running::report_ready(&daemon, output)?;
     service_manager::on_ready(&daemon);
     loop {

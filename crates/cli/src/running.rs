@@ -2,11 +2,12 @@
 //! signals, stopping it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
-use peerbound_daemon::{Daemon, DaemonConfig, unix_seconds};
+use peerbound_daemon::{Daemon, DaemonConfig, Reloader, Watcher, unix_seconds};
 use peerbound_node::Event;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,6 +27,16 @@ pub(crate) fn load(path: &Path) -> Result<DaemonConfig, Failure> {
 /// Starts a node.
 pub(crate) fn start(config: DaemonConfig) -> Result<Daemon, Failure> {
     Daemon::start(config).map_err(Failure::world)
+}
+
+/// Watches the files by which a node decides whom to trust, and returns what reloads its configuration.
+pub(crate) fn watch(path: &Path, daemon: &Daemon) -> Result<(Arc<Reloader>, Watcher), Failure> {
+    let reloader = Reloader::new(path.to_owned(), daemon.handle()).map_err(Failure::request)?;
+    let reloader = Arc::new(reloader);
+    let watcher = Watcher::start(Arc::clone(&reloader))
+        .context("the thread that watches files cannot be started")
+        .map_err(Failure::World)?;
+    Ok((reloader, watcher))
 }
 
 /// Stops a node by its deadline.

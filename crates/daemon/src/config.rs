@@ -1,12 +1,16 @@
 //! The configuration in two stages: the file as it is typed, and what it means once every name,
 //! file and certificate in it was found to be good.
 
+mod admission;
+mod announce;
 mod error;
 mod file;
-mod reading;
+pub(crate) mod reading;
 mod tun;
 mod valid;
 
+pub use admission::AdmissionFile;
+pub use announce::LinkCostFile;
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
 pub use tun::{TunConfig, TunFile};

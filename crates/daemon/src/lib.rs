@@ -9,13 +9,15 @@ mod daemon;
 mod data_thread;
 mod observe;
 mod packets;
+mod reload;
 mod socket;
 mod tun;
+mod watching;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
-    TunConfig, TunFile,
+    AdmissionFile, ConfigError, ConfigFile, DaemonConfig, LinkCostFile, NeighbourFile, NodeFile,
+    ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -23,5 +25,7 @@ pub use daemon::{
 };
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
+pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};
 pub use socket::{BatchSocket, SocketCounters};
 pub use tun::TunError;
+pub use watching::Watcher;

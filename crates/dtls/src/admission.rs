@@ -61,6 +61,13 @@ pub enum Refusal {
         /// The hash of its key.
         key: KeyHash,
     },
+    /// The certificate is trusted, and its holder is not on the list of members.
+    NotAMember {
+        /// The common name in the certificate.
+        name: String,
+        /// The hash of its key.
+        key: KeyHash,
+    },
     /// The peer did not agree to the extended master secret (RFC 7627).
     NoExtendedMasterSecret,
 }
@@ -73,6 +80,9 @@ impl fmt::Display for Refusal {
             }
             Self::NotAdmitted { name, .. } => {
                 write!(f, "\"{name}\" has a trusted certificate but is not admitted here")
+            }
+            Self::NotAMember { name, .. } => {
+                write!(f, "\"{name}\" has a trusted certificate and is not on the list of members")
             }
             Self::NoExtendedMasterSecret => {
                 f.write_str("the peer does not do extended master secret (RFC 7627)")

@@ -237,6 +237,16 @@ impl Association {
         asked
     }
 
+    /// Makes sessions with another context from here on, and judges the live one by it: one with a peer that
+    /// is refused ends. An opening in progress is judged when it is established.
+    pub fn replace_context(&mut self, context: &Context, now: Instant) {
+        self.config.context = context.clone();
+        if let Slot::Live(live) = &mut self.slot {
+            live.session.judge_again(context);
+        }
+        self.settle(now);
+    }
+
     /// Says close_notify and ends everything; the farewell waits in [`Self::poll_transmit`].
     pub fn close(&mut self, now: Instant) {
         match &mut self.slot {
@@ -358,7 +368,15 @@ impl Association {
         }
     }
 
-    fn go_live(&mut self, session: Session, now: Instant) {
+    fn go_live(&mut self, mut session: Session, now: Instant) {
+        if let Some(refusal) = session.judge_late(&self.config.context) {
+            while let Some(datagram) = session.poll_transmit() {
+                keep(&mut self.outbox, datagram);
+            }
+            self.retired.add(session.discards());
+            self.end(DownReason::Closed(CloseReason::Refused(refusal)));
+            return;
+        }
         if let Some(peer) = session.peer() {
             self.events.push_back(AssociationEvent::Up(peer.clone()));
         }
@@ -371,7 +389,7 @@ impl Association {
         };
         let outbox = &mut self.outbox;
         let mut keep = |datagram: &[u8]| keep(outbox, datagram);
-        if let Some(event) = live.settle_candidate(now, &mut keep, &mut self.retired) {
+        if let Some(event) = live.settle_candidate(&self.config, now, &mut keep, &mut self.retired) {
             self.events.push_back(event);
         }
         let mut closed = None;
@@ -389,7 +407,9 @@ impl Association {
         let Some(reason) = closed else {
             return;
         };
-        let candidate = live.candidate.take();
+        // One who is refused is not waited for in another session.
+        let is_refused = matches!(reason, CloseReason::Refused(_));
+        let candidate = live.candidate.take().filter(|_| !is_refused);
         self.end(DownReason::Closed(reason));
         if let Some(candidate) = candidate {
             self.slot = Slot::Opening(Box::new(candidate));

@@ -6,16 +6,20 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
     SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Builder, X509Name, X509Ref};
+use openssl::x509::{
+    CrlNumber, X509, X509Builder, X509CrlBuilder, X509Name, X509NameRef, X509Ref, X509RevokedBuilder,
+};
 
 use crate::identity::{Identity, IdentityError, read_certificates};
+use crate::request::CertificateRequest;
+use crate::revocation::RevocationList;
 
 /// The least that OpenSSL's default security level takes.
 const RSA_BITS: u32 = 2048;
@@ -38,6 +42,26 @@ impl Validity {
     pub fn days(now: i64, days: u32) -> Self {
         Self { not_before: now - Self::CLOCK_SKEW_SECONDS, not_after: now + i64::from(days) * 24 * 3600 }
     }
+}
+
+/// What a certificate says of its holder.
+#[derive(Debug, Clone, Copy)]
+pub struct Certification<'a> {
+    /// Its name: the common name, and a DNS name.
+    pub name: &'a str,
+    /// URIs among its names: what else the authority says of it.
+    pub uris: &'a [String],
+    /// From when to when.
+    pub validity: Validity,
+}
+
+/// A certificate that is taken back.
+#[derive(Debug, Clone, Copy)]
+pub struct Revoked<'a> {
+    /// Its number, in hexadecimal.
+    pub serial: &'a str,
+    /// Since when, in seconds since 1970.
+    pub at: i64,
 }
 
 /// A root certificate with its key.
@@ -90,7 +114,16 @@ impl Authority {
     /// # Errors
     /// When OpenSSL refuses, as for a name longer than 64 characters.
     pub fn issue(&self, name: &str, validity: Validity) -> Result<Identity, IdentityError> {
-        self.certify(name, validity, p256_key()?)
+        self.issue_as(&Certification { name, uris: &[], validity })
+    }
+
+    /// Issues a certificate with a fresh P-256 key that says more than a name.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses, as for a name longer than 64 characters.
+    pub fn issue_as(&self, what: &Certification<'_>) -> Result<Identity, IdentityError> {
+        let key = p256_key()?;
+        Identity::new(self.certify(what, &key)?, Vec::new(), key)
     }
 
     /// Issues a certificate with a fresh RSA key of 2048 bits, as the suites of the old note need it.
@@ -98,27 +131,81 @@ impl Authority {
     /// # Errors
     /// When OpenSSL refuses, as for a name longer than 64 characters.
     pub fn issue_rsa(&self, name: &str, validity: Validity) -> Result<Identity, IdentityError> {
-        self.certify(name, validity, PKey::from_rsa(Rsa::generate(RSA_BITS)?)?)
+        let key = PKey::from_rsa(Rsa::generate(RSA_BITS)?)?;
+        Identity::new(self.certify(&Certification { name, uris: &[], validity }, &key)?, Vec::new(), key)
     }
 
-    fn certify(&self, name: &str, validity: Validity, key: PKey<Private>) -> Result<Identity, IdentityError> {
+    /// Certifies the key of another certificate once more: whoever is named by its key keeps its name.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses.
+    pub fn renew(&self, former: &X509Ref, what: &Certification<'_>) -> Result<X509, ErrorStack> {
+        let key = former.public_key()?;
+        self.certify(what, &key)
+    }
+
+    /// Certifies the key of a request. What the request says of itself is not looked at: `what` says it.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses.
+    pub fn grant(&self, request: &CertificateRequest, what: &Certification<'_>) -> Result<X509, ErrorStack> {
+        let key = request.key()?;
+        self.certify(what, &key)
+    }
+
+    /// Signs the list of what is revoked. Numbers grow from list to list (RFC 5280, 5.2.3).
+    ///
+    /// # Errors
+    /// When a number is no hexadecimal number, or OpenSSL refuses.
+    pub fn revocation_list(
+        &self,
+        revoked: &[Revoked<'_>],
+        number: u32,
+        validity: Validity,
+    ) -> Result<RevocationList, ErrorStack> {
+        let mut builder = X509CrlBuilder::new()?;
+        builder.set_issuer_name(self.certificate.subject_name())?;
+        builder.set_last_update(Asn1Time::from_unix(validity.not_before)?.as_ref())?;
+        builder.set_next_update(Asn1Time::from_unix(validity.not_after)?.as_ref())?;
+        let empty = X509::builder()?;
+        let context = empty.x509v3_context(Some(&self.certificate), None);
+        builder.append_extension(AuthorityKeyIdentifier::new().keyid(true).build(&context)?)?;
+        builder.append_extension(CrlNumber::new(BigNum::from_u32(number)?)?.build()?)?;
+        for Revoked { serial, at } in revoked {
+            let mut entry = X509RevokedBuilder::new()?;
+            entry.set_serial_number(BigNum::from_hex_str(serial)?.to_asn1_integer()?.as_ref())?;
+            entry.set_revocation_date(Asn1Time::from_unix(*at)?.as_ref())?;
+            builder.add_revoked(entry.build())?;
+        }
+        builder.sort()?;
+        builder.sign(&self.key, MessageDigest::sha256())?;
+        Ok(RevocationList::new(builder.build()?))
+    }
+
+    fn certify<T: HasPublic>(&self, what: &Certification<'_>, key: &PKeyRef<T>) -> Result<X509, ErrorStack> {
+        let Certification { name, uris, validity } = what;
         let subject = common_name(name)?;
-        let mut builder = start(&subject, self.certificate.subject_name(), &key, validity)?;
+        let mut builder = start(&subject, self.certificate.subject_name(), key, *validity)?;
         builder.append_extension(BasicConstraints::new().critical().build()?)?;
         builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
         // Either neighbour may dial, so every node is both.
         builder.append_extension(ExtendedKeyUsage::new().server_auth().client_auth().build()?)?;
         let context = builder.x509v3_context(Some(&self.certificate), None);
+        let mut names = SubjectAlternativeName::new();
+        names.dns(name);
+        uris.iter().for_each(|uri| {
+            names.uri(uri);
+        });
         let extensions = [
             SubjectKeyIdentifier::new().build(&context)?,
             AuthorityKeyIdentifier::new().keyid(true).build(&context)?,
-            SubjectAlternativeName::new().dns(name).build(&context)?,
+            names.build(&context)?,
         ];
         for extension in extensions {
             builder.append_extension(extension)?;
         }
         builder.sign(&self.key, MessageDigest::sha256())?;
-        Identity::new(builder.build(), Vec::new(), key)
+        Ok(builder.build())
     }
 
     /// Returns the root certificate.
@@ -155,21 +242,21 @@ impl Authority {
     }
 }
 
-fn p256_key() -> Result<PKey<Private>, ErrorStack> {
+pub(crate) fn p256_key() -> Result<PKey<Private>, ErrorStack> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
     PKey::from_ec_key(EcKey::generate(&group)?)
 }
 
-fn common_name(name: &str) -> Result<X509Name, ErrorStack> {
+pub(crate) fn common_name(name: &str) -> Result<X509Name, ErrorStack> {
     let mut builder = X509Name::builder()?;
     builder.append_entry_by_nid(Nid::COMMONNAME, name)?;
     Ok(builder.build())
 }
 
-fn start(
-    subject: &openssl::x509::X509NameRef,
-    issuer: &openssl::x509::X509NameRef,
-    key: &PKey<Private>,
+fn start<T: HasPublic>(
+    subject: &X509NameRef,
+    issuer: &X509NameRef,
+    key: &PKeyRef<T>,
     validity: Validity,
 ) -> Result<X509Builder, ErrorStack> {
     // RFC 5280, 4.1.2.2: at most 20 octets, positive; 159 random bits with the top one set.

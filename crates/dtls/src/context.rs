@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode,
-    SslVersion,
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode,
+    SslVerifyMode, SslVersion,
 };
+use openssl::stack::{Stack, StackRef};
 use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509, X509StoreContext, X509StoreContextRef};
+use openssl::x509::{X509, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 
 use crate::admission::{Admission, Refusal};
-use crate::ffi::certificate_rejected;
-use crate::identity::{Identity, KeyHash, common_name};
+use crate::ffi::{certificate_rejected, lacks_an_issuer};
+use crate::identity::{Identity, KeyHash, common_name, expires_at};
+use crate::revocation::RevocationList;
+use crate::rules::{self, MemberRule, Rules, SelfSigned};
 use crate::terms::Strictness;
 
 /// The suites of a node: forward secret, authenticated encryption, either kind of certificate.
@@ -114,13 +117,28 @@ pub struct ContextConfig {
     pub resumption: Resumption,
     /// Where key log lines go, if anywhere.
     pub keylog: Option<KeylogSink>,
+    /// What the roots have revoked; lists of others say nothing.
+    pub revoked: Vec<RevocationList>,
+    /// Who is a member, of those that a root certified; without a rule all are.
+    pub members: Option<MemberRule>,
+    /// What becomes of certificates that no root issued.
+    pub self_signed: SelfSigned,
 }
 
 impl ContextConfig {
-    /// Takes the node's profile, no resumption and no key log.
+    /// Takes the node's profile, no resumption and no key log; nothing is revoked, and all are members.
     #[must_use]
     pub fn new(identity: Identity, roots: Vec<X509>) -> Self {
-        Self { identity, roots, profile: Profile::Node, resumption: Resumption::Off, keylog: None }
+        Self {
+            identity,
+            roots,
+            profile: Profile::Node,
+            resumption: Resumption::Off,
+            keylog: None,
+            revoked: Vec::new(),
+            members: None,
+            self_signed: SelfSigned::Refused,
+        }
     }
 }
 
@@ -130,6 +148,7 @@ pub struct Context {
     ssl: SslContext,
     key_hash: KeyHash,
     strictness: Strictness,
+    rules: Arc<Rules>,
 }
 
 impl fmt::Debug for Context {
@@ -137,6 +156,7 @@ impl fmt::Debug for Context {
         f.debug_struct("Context")
             .field("key_hash", &self.key_hash)
             .field("strictness", &self.strictness)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
@@ -175,7 +195,9 @@ impl Context {
         let mut builder = SslContext::builder(SslMethod::dtls())?;
         set_identity(&mut builder, &config)?;
         set_rules(&mut builder, &config)?;
-        set_callbacks(&mut builder)?;
+        let lists = &config.revoked;
+        let rules = Arc::new(Rules::new(config.self_signed, &config.roots, lists, config.members));
+        set_callbacks(&mut builder, &rules)?;
         if let Some(sink) = config.keylog {
             builder.set_keylog_callback(move |_, line| sink(line));
         }
@@ -183,13 +205,19 @@ impl Context {
             Profile::Node => Strictness::Node,
             Profile::Teaching(_) => Strictness::Teaching,
         };
-        Ok(Self { ssl: builder.build(), key_hash: config.identity.key_hash(), strictness })
+        Ok(Self { ssl: builder.build(), key_hash: config.identity.key_hash(), strictness, rules })
     }
 
     /// Returns the hash of our own key.
     #[must_use]
     pub fn key_hash(&self) -> KeyHash {
         self.key_hash
+    }
+
+    /// Returns the last second of our certificate's validity, in seconds since 1970.
+    #[must_use]
+    pub fn certificate_expires_at(&self) -> Option<i64> {
+        self.ssl.certificate().and_then(expires_at)
     }
 
     /// Returns whose rules the sessions keep.
@@ -199,6 +227,43 @@ impl Context {
 
     pub(crate) fn ssl(&self) -> &SslContext {
         &self.ssl
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Judges by the rules of this context who is at the other end of a session, whichever context that
+    /// was made with.
+    pub(crate) fn judge_peer(&self, ssl: &SslRef) -> Result<(), Refusal> {
+        let nameless = |reason: &str| Refusal::Certificate { name: "(none)".into(), reason: reason.into() };
+        let certificate = ssl.peer_certificate().ok_or_else(|| nameless("it has shown none"))?;
+        let name = common_name(&certificate);
+        let refused = |reason: String| Refusal::Certificate { name: name.clone(), reason };
+        let key = KeyHash::of(&certificate).map_err(|_| refused("its key cannot be read".to_owned()))?;
+        if self.rules.self_signed == SelfSigned::Refused {
+            self.verify_chain(&certificate, ssl.peer_cert_chain()).map_err(refused)?;
+            for above in ssl.peer_cert_chain().into_iter().flatten() {
+                if self.rules.is_revoked(above) {
+                    return Err(rules::revoked(name));
+                }
+            }
+        }
+        self.rules.judge(&certificate, &key)
+    }
+
+    /// Verifies that a chain leads to one of our roots, and that nothing in it has expired.
+    fn verify_chain(&self, certificate: &X509Ref, chain: Option<&StackRef<X509>>) -> Result<(), String> {
+        let openssl = |error: ErrorStack| error.to_string();
+        let nobody = Stack::new().map_err(openssl)?;
+        let mut context = X509StoreContext::new().map_err(openssl)?;
+        let verified = context.init(self.ssl.cert_store(), certificate, chain.unwrap_or(&nobody), |store| {
+            Ok((store.verify_cert()?, store.error()))
+        });
+        // What does not verify leaves its reasons in this thread's error queue.
+        let (is_trusted, error) = verified.map_err(openssl)?;
+        drop(ErrorStack::get());
+        if is_trusted { Ok(()) } else { Err(error.error_string().to_owned()) }
     }
 }
 
@@ -264,7 +329,8 @@ fn set_rules(builder: &mut SslContextBuilder, config: &ContextConfig) -> Result<
     Ok(())
 }
 
-fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
+fn set_callbacks(builder: &mut SslContextBuilder, rules: &Arc<Rules>) -> Result<(), ErrorStack> {
+    let rules = Arc::clone(rules);
     let index = per_session()?;
     let ssl_index = X509StoreContext::ssl_idx()?;
     builder.set_verify_callback(
@@ -273,8 +339,13 @@ fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
             let Some(per_session) = store.ex_data(ssl_index).and_then(|ssl| ssl.ex_data(index)) else {
                 return false;
             };
-            match judge(trusted, store, &per_session.admission) {
-                Ok(()) => true,
+            match judge(trusted, store, &per_session.admission, &rules) {
+                Ok(()) => {
+                    if !trusted {
+                        store.set_error(X509VerifyResult::OK);
+                    }
+                    true
+                }
                 Err(refusal) => {
                     per_session.refuse(refusal);
                     if trusted {
@@ -296,22 +367,33 @@ fn set_callbacks(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
     Ok(())
 }
 
-fn judge(trusted: bool, store: &X509StoreContextRef, admission: &Admission) -> Result<(), Refusal> {
+fn judge(
+    trusted: bool,
+    store: &X509StoreContextRef,
+    admission: &Admission,
+    rules: &Rules,
+) -> Result<(), Refusal> {
     let certificate = store.current_cert();
     // The leaf's name, even when it is a certificate above it that fails: the leaf is the peer.
     let leaf = store.chain().and_then(|chain| chain.get(0)).or(certificate);
     let name = leaf.map_or_else(|| "(none)".to_owned(), common_name);
-    if !trusted {
+    // Where keys are pinned, the key decides below; that it may have expired is another error, and asked
+    // for by itself.
+    let may_vouch_for_itself = rules.self_signed == SelfSigned::WherePinned
+        && store.error_depth() == 0
+        && lacks_an_issuer(store.error());
+    if !trusted && !may_vouch_for_itself {
         return Err(Refusal::Certificate { name, reason: store.error().error_string().to_owned() });
     }
     if store.error_depth() > 0 {
-        return Ok(());
+        return match certificate {
+            Some(certificate) if rules.is_revoked(certificate) => Err(rules::revoked(name)),
+            Some(_) | None => Ok(()),
+        };
     }
-    match certificate.map(KeyHash::of) {
-        Some(Ok(key)) if admission.admits(&key) => Ok(()),
-        Some(Ok(key)) => Err(Refusal::NotAdmitted { name, key }),
-        Some(Err(_)) | None => {
-            Err(Refusal::Certificate { name, reason: "its key cannot be read".to_owned() })
-        }
-    }
+    let unreadable = || Refusal::Certificate { name: name.clone(), reason: "its key cannot be read".into() };
+    let certificate = certificate.ok_or_else(unreadable)?;
+    let key = KeyHash::of(certificate).map_err(|_| unreadable())?;
+    rules.judge(certificate, &key)?;
+    if admission.admits(&key) { Ok(()) } else { Err(Refusal::NotAdmitted { name, key }) }
 }

@@ -307,6 +307,20 @@ pub(crate) fn certificate_rejected() -> X509VerifyResult {
     unsafe { X509VerifyResult::from_raw(X509_V_ERR_CERT_REJECTED) }
 }
 
+/// Returns whether a verdict says no more than that none of our roots issued a certificate.
+pub(crate) fn lacks_an_issuer(verdict: X509VerifyResult) -> bool {
+    // Self-signed; issuer not found; hence its signature not verified (x509_vfy.h).
+    const X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: c_int = 18;
+    const X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: c_int = 20;
+    const X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: c_int = 21;
+    matches!(
+        verdict.as_raw(),
+        X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+            | X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+            | X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    )
+}
+
 /// Returns the version of the OpenSSL library in use, as it names itself.
 #[must_use]
 pub fn openssl_version() -> &'static str {

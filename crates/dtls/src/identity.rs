@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
@@ -223,6 +223,33 @@ pub fn check_validity(certificate: &X509Ref, unix_seconds: i64) -> Result<(), Id
         });
     }
     Ok(())
+}
+
+/// Returns the number that its issuer gave a certificate, in hexadecimal.
+///
+/// # Errors
+/// When OpenSSL cannot write it.
+pub fn serial_number(certificate: &X509Ref) -> Result<String, ErrorStack> {
+    Ok(certificate.serial_number().to_bn()?.to_hex_str()?.to_string())
+}
+
+/// Returns the last second of a certificate's validity, in seconds since 1970.
+#[must_use]
+pub fn expires_at(certificate: &X509Ref) -> Option<i64> {
+    unix_seconds_of(certificate.not_after())
+}
+
+/// Returns the URIs among the names of a certificate's holder (subjectAltName, RFC 5280, 4.2.1.6): what the
+/// authority says of it besides.
+#[must_use]
+pub fn uri_names(certificate: &X509Ref) -> Vec<String> {
+    let names = certificate.subject_alt_names();
+    names.iter().flatten().filter_map(|name| name.uri().map(str::to_owned)).collect()
+}
+
+pub(crate) fn unix_seconds_of(moment: &Asn1TimeRef) -> Option<i64> {
+    let since = Asn1Time::from_unix(0).ok()?.diff(moment).ok()?;
+    Some(i64::from(since.days) * 24 * 3600 + i64::from(since.secs))
 }
 
 /// Reads one or more certificates from PEM.

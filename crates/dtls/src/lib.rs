@@ -27,6 +27,9 @@ mod outcome;
 mod plaintexts;
 mod record;
 mod replay;
+mod request;
+mod revocation;
+mod rules;
 mod session;
 mod signature;
 mod spki;
@@ -39,7 +42,7 @@ pub use association::{
     Association, AssociationConfig, AssociationEvent, HANDSHAKE_DEADLINE_DEFAULT, Precedence,
     REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
 };
-pub use authority::{Authority, Validity};
+pub use authority::{Authority, Certification, Revoked, Validity};
 pub use context::{Context, ContextConfig, KeylogSink, Profile, Renegotiation, Resumption, Teaching};
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
@@ -48,7 +51,8 @@ pub use ffi::openssl_version;
 pub use gate::{GateMode, ReplayMirror};
 pub use hello::is_client_hello;
 pub use identity::{
-    Identity, IdentityError, KeyHash, check_validity, common_name, issuer_name, read_certificates,
+    Identity, IdentityError, KeyHash, check_validity, common_name, expires_at, issuer_name,
+    read_certificates, serial_number, uri_names,
 };
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
 pub use opening::Attempts;
@@ -60,6 +64,9 @@ pub use record::{
     ContentType, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, Records,
 };
 pub use replay::{REPLAY_WINDOW_RECORDS, ReplayWindow};
+pub use request::{CertificateRequest, NewKey, RequestError};
+pub use revocation::{NoRevocationList, RevocationList};
+pub use rules::{MemberRule, SelfSigned};
 pub use session::Session;
 pub use suite::Suite;
 pub use terms::Peer;

@@ -8,7 +8,7 @@ use crate::discard::DiscardCounts;
 use crate::down::DownReason;
 use crate::opening::{Opening, Progress};
 use crate::options::Role;
-use crate::outcome::Outcome;
+use crate::outcome::{CloseReason, Outcome};
 use crate::plaintexts::Plaintexts;
 use crate::record::{ContentType, Record};
 use crate::session::Session;
@@ -144,6 +144,7 @@ impl Live {
 
     pub(crate) fn settle_candidate(
         &mut self,
+        config: &AssociationConfig,
         now: Instant,
         outbox: &mut impl FnMut(&[u8]),
         retired: &mut DiscardCounts,
@@ -157,8 +158,12 @@ impl Live {
                 self.candidate = None;
                 Some(AssociationEvent::CandidateFailed(reason))
             }
-            Progress::Established(session) => {
+            Progress::Established(mut session) => {
                 self.candidate = None;
+                if let Some(refusal) = session.judge_late(&config.context) {
+                    let reason = DownReason::Closed(CloseReason::Refused(refusal));
+                    return Some(give_up(*session, reason, outbox, retired));
+                }
                 Some(self.swap(*session, now, outbox, retired))
             }
         }
@@ -175,11 +180,7 @@ impl Live {
         let Some(peer) = session.peer().cloned().filter(|peer| Some(peer.key) == live_key) else {
             let name = session.peer().map_or_else(String::new, |peer| peer.name.clone());
             session.close();
-            while let Some(datagram) = session.poll_transmit() {
-                outbox(datagram);
-            }
-            retired.add(session.discards());
-            return AssociationEvent::CandidateFailed(DownReason::AnotherPeer { name });
+            return give_up(session, DownReason::AnotherPeer { name }, outbox, retired);
         };
         let replaced = std::mem::replace(&mut self.session, session);
         if let Some((older, _)) = self.previous.replace((replaced, now + PREVIOUS_KEPT)) {
@@ -189,6 +190,20 @@ impl Live {
         self.rekey_not_before = now;
         AssociationEvent::Replaced(peer)
     }
+}
+
+/// Sends the last words of a session that does not take over.
+fn give_up(
+    mut session: Session,
+    reason: DownReason,
+    outbox: &mut impl FnMut(&[u8]),
+    retired: &mut DiscardCounts,
+) -> AssociationEvent {
+    while let Some(datagram) = session.poll_transmit() {
+        outbox(datagram);
+    }
+    retired.add(session.discards());
+    AssociationEvent::CandidateFailed(reason)
 }
 
 /// Records in the clear and Finished messages belong to whoever is in a handshake.

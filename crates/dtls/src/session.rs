@@ -231,6 +231,41 @@ impl Session {
         }
     }
 
+    /// Judges the peer by the rules of another context, as when something was revoked since; a session with
+    /// one who is refused says close_notify and ends.
+    pub fn judge_again(&mut self, context: &Context) {
+        if !self.is_established() {
+            return;
+        }
+        let admission = || {
+            let peer = self.peer()?;
+            let index = per_session().ok()?;
+            let admits = self.engine.ssl().ex_data(index)?.admission.admits(&peer.key);
+            (!admits).then(|| Refusal::NotAdmitted { name: peer.name.clone(), key: peer.key })
+        };
+        let judged = context.judge_peer(self.engine.ssl());
+        if let Some(refusal) = judged.err().or_else(admission) {
+            self.engine.shutdown();
+            self.close_with(CloseReason::Refused(refusal));
+        }
+    }
+
+    /// Judges the peer by a context that took the place of the one this session was made with, if one did;
+    /// returns why the session ended.
+    pub(crate) fn judge_late(&mut self, context: &Context) -> Option<Refusal> {
+        if std::ptr::eq(self.engine.ssl().ssl_context(), &**context.ssl()) {
+            return None;
+        }
+        self.judge_again(context);
+        match self.events.pop_back()? {
+            SessionEvent::Closed(CloseReason::Refused(refusal)) => Some(refusal),
+            other => {
+                self.events.push_back(other);
+                None
+            }
+        }
+    }
+
     /// Lends the next datagram to send, until there is none.
     pub fn poll_transmit(&mut self) -> Option<&[u8]> {
         self.engine.transport().poll_outbound()

@@ -31,7 +31,7 @@ impl Context {
     }
 
     /// Returns the name of the key that signed a message, if it is that of this certificate and one of
-    /// our roots issued the certificate; `None` for anything else.
+    /// our roots issued the certificate and has not revoked it; `None` for anything else.
     #[must_use]
     pub fn signed_by(&self, certificate: &[u8], message: &[u8], signature: &[u8]) -> Option<KeyHash> {
         let key = self.check_signed(certificate, message, signature);
@@ -40,12 +40,29 @@ impl Context {
         key.ok().flatten()
     }
 
+    /// Returns whether one of our roots issued this certificate and has not revoked it, and its holder is
+    /// a member.
+    #[must_use]
+    pub fn trusts(&self, certificate: &[u8]) -> bool {
+        let trusted = self.check_trusted(certificate);
+        drop(ErrorStack::get());
+        matches!(trusted, Ok(Some(_)))
+    }
+
     fn check_signed(
         &self,
         der: &[u8],
         message: &[u8],
         signature: &[u8],
     ) -> Result<Option<KeyHash>, ErrorStack> {
+        let Some((certificate, signer)) = self.check_trusted(der)? else {
+            return Ok(None);
+        };
+        let key = certificate.public_key()?;
+        Ok(verifier(&key)?.verify_oneshot(signature, message)?.then_some(signer))
+    }
+
+    fn check_trusted(&self, der: &[u8]) -> Result<Option<(X509, KeyHash)>, ErrorStack> {
         let certificate = X509::from_der(der)?;
         // OpenSSL overlooks bytes behind the certificate; one certificate has one form.
         if certificate.to_der()? != der {
@@ -55,11 +72,9 @@ impl Context {
         let is_trusted =
             X509StoreContext::new()?
                 .init(self.ssl().cert_store(), &certificate, &chain, |store| store.verify_cert())?;
-        let key = certificate.public_key()?;
-        if !is_trusted || !verifier(&key)?.verify_oneshot(signature, message)? {
-            return Ok(None);
-        }
-        KeyHash::of(&certificate).map(Some)
+        let key = KeyHash::of(&certificate)?;
+        let is_good = is_trusted && self.rules().judge(&certificate, &key).is_ok();
+        Ok(is_good.then_some((certificate, key)))
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod backoff;
 mod bucket;
+mod certified;
 mod config;
 mod counters;
 mod duplicates;
@@ -27,11 +28,12 @@ mod strangers;
 mod timed_map;
 mod verdict;
 
+pub use certified::{certified_prefixes, prefix_uri};
 pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
 pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
-pub use node::{Ecn, NeighbourView, Node, SendError, Sending};
+pub use node::{Ecn, NeighbourView, Node, ReplaceError, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
 pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,

@@ -54,6 +54,25 @@ impl Neighbour {
         }
     }
 
+    /// Takes over another name and another address to dial. Returns where an attempt is to be given up, since
+    /// it is made at an address that is its no longer; a session that stands goes on.
+    pub(crate) fn change(&mut self, config: NeighbourConfig, now: Instant) -> Option<SocketAddr> {
+        let has_moved = self.config.address != config.address;
+        let dials = config.address.map(|_| now);
+        self.config = config;
+        match self.state {
+            NeighbourState::Away { .. } if has_moved => {
+                self.state = NeighbourState::Away { redial_at: dials };
+                None
+            }
+            NeighbourState::Opening { address } if has_moved => {
+                self.state = NeighbourState::Away { redial_at: dials };
+                Some(address)
+            }
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } | NeighbourState::Up { .. } => None,
+        }
+    }
+
     /// Goes away, to be dialled again after a while.
     pub(crate) fn go_away(&mut self, reason: String, chance: &mut ChaCha8Rng, now: Instant) {
         self.last_error = Some(reason);

@@ -1,7 +1,7 @@
 //! One member of the overlay: takes in datagrams, commands and time, and decides.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,10 +26,14 @@ use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
 use crate::timed_map::TimedMap;
 use crate::verdict::{Lock, Reason, Verdict};
 
+mod changing;
 mod frames;
 mod neighbours;
+mod resolving;
 mod round_trips;
 mod routing;
+
+pub use changing::ReplaceError;
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;
@@ -141,7 +145,7 @@ impl Node {
             .iter()
             .map(|neighbour| (neighbour.id, Neighbour::new(neighbour.clone(), now)))
             .collect();
-        let admitted: Vec<_> = neighbours.keys().copied().collect();
+        let admitted = neighbours.keys().copied().collect();
         let mut chance = ChaCha8Rng::from_seed(seed);
         let mut cookie_seed = [0; 32];
         chance.fill_bytes(&mut cookie_seed);
@@ -151,9 +155,7 @@ impl Node {
             router: routing::router_of(us, &config, &mut chance, now),
             probes: BTreeMap::new(),
             strangers: Strangers::new(cookie_seed, now),
-            admission: Admission::Rule(Arc::new(move |key| {
-                admitted.binary_search(&crate::node_id(key)).is_ok()
-            })),
+            admission: changing::admission_of(admitted),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
             stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
             config,
@@ -290,25 +292,6 @@ impl Node {
         let neighbours = self.neighbours.poll_timeout();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
         neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
-    }
-
-    /// Returns the node that has an overlay address, as far as it is known: a neighbour, or one to which
-    /// there is a learned way.
-    #[must_use]
-    pub fn node_at(&self, address: Ipv6Addr) -> Option<NodeId> {
-        let octets = address.octets();
-        // An address lacks the first byte of the id: 256 look-ups find it, and callers remember.
-        octets.first().filter(|first| **first == 0xfd)?;
-        (0..=u8::MAX).find_map(|first| {
-            let mut id = octets;
-            id[0] = first;
-            let id = NodeId::new(id);
-            let is_known = id == self.us
-                || self.neighbours.get(&id).is_some()
-                || self.learned_next_hop(&id).is_some()
-                || self.config.routes.iter().any(|route| route.destination == id);
-            is_known.then_some(id)
-        })
     }
 
     /// Returns our own id.

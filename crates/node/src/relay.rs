@@ -44,6 +44,11 @@ impl Relay {
         }
     }
 
+    /// Takes other routes in place of those that were set.
+    pub(crate) fn set_routes(&mut self, routes: &[StaticRoute]) {
+        self.routes = routes.iter().map(|route| (route.destination, route.via)).collect();
+    }
+
     /// Decides about a frame that came from the neighbour `from`. `is_usable` says which neighbours
     /// carry frames at this moment, `learned` which of them leads to a destination as far as is known.
     pub(crate) fn decide(

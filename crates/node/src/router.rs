@@ -18,12 +18,14 @@ use rand_chacha::rand_core::Rng;
 use crate::fifo_map::FifoMap;
 
 mod bits;
+mod changing;
 mod config;
 mod feasibility;
 mod hearing;
 mod index;
 mod origins;
 mod peer;
+mod prefixes;
 mod proof;
 mod proving;
 mod requests;
@@ -40,9 +42,9 @@ pub use view::{CandidateView, RouteView, Standing};
 use config::{SEQ_REQUESTS_MAX, SOURCE_KEPT};
 use origins::{Leaving, OWN_SLOT, Origins};
 use peer::{Peer, PeerLink};
-use proving::Asked;
+use proof::encoded;
+use proving::{Asked, first_of_boot};
 use requests::{PassedOn, Starving};
-use round_trip::RoundTrip;
 
 /// Rows are numbered in order of their making, and ours is made first.
 const OWN_ROW: u32 = 0;
@@ -56,8 +58,13 @@ pub struct Router {
     signer: Box<dyn Signer>,
     proofs: Arc<ProofBook>,
     origins: Origins,
-    /// By id; the position of one is its slot.
+    /// What we announce, as it is signed.
+    announced: Box<[u8]>,
+    /// The position of one is its slot.
     peers: Vec<Peer>,
+    slots_by_id: BTreeMap<NodeId, u16>,
+    /// From which row on certificates are to be judged again, as the rules have changed.
+    rejudging: Option<u32>,
     next_sync: u32,
     /// Rows whose proof is to be asked for, with the attempts made.
     wanted: VecDeque<(u32, u8)>,
@@ -118,6 +125,12 @@ pub struct RouterCounters {
     pub proofs_accepted: u64,
     /// Proofs that were found false.
     pub proofs_refused: u64,
+    /// Proofs that were signed well, and announce prefixes that the certificate does not carry.
+    pub prefixes_refused: u64,
+    /// Origins that were given up since their certificates are trusted no longer.
+    pub origins_disowned: u64,
+    /// Requests that found no room to wait for their message.
+    pub requests_without_room: u64,
     /// Claims that nobody proved.
     pub claims_forgotten: u64,
     /// Messages with updates that found no room for a new origin; they are said again.
@@ -134,6 +147,9 @@ pub enum RouterError {
     /// The key does not sign.
     #[error("OpenSSL refuses to sign with our key")]
     Openssl(#[from] ErrorStack),
+    /// Others would refuse what we announce.
+    #[error("our certificate does not carry every prefix that we are to announce: have it issued with them")]
+    PrefixesNotCarried,
     /// Not even we would believe what we say of ourselves.
     #[error(
         "our certificate is not issued by one of our roots itself, so no other node could verify what we say of ourselves"
@@ -169,11 +185,7 @@ impl Router {
         let mut ids = neighbours.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let peer = |id: NodeId| {
-            let cost = config.cost_of(&id);
-            Peer { id, short: id.into(), set_cost: cost, cost, round_trip: RoundTrip::default(), link: None }
-        };
-        let peers: Vec<_> = ids.into_iter().map(peer).collect();
+        let peers: Vec<_> = ids.into_iter().map(|id| Peer::new(id, config.cost_of(&id))).collect();
         let mut router = Self {
             us,
             feasibility: config.feasibility,
@@ -182,6 +194,9 @@ impl Router {
             signer: Box::new(signer),
             proofs,
             origins: Origins::new(peers.len(), chance.next_u64()),
+            announced: encoded(&config.prefixes),
+            slots_by_id: peers.iter().map(|peer| peer.id).zip(0..).collect(),
+            rejudging: None,
             peers,
             // By chance, so that a neighbour does not take this boot's first for the last one's.
             next_sync: chance.next_u32(),
@@ -202,7 +217,7 @@ impl Router {
             changes: None,
             counters: RouterCounters::default(),
         };
-        router.announce(RouteSeq(0), now)?;
+        router.announce(first_of_boot(&router.announced), now)?;
         Ok(router)
     }
 
@@ -245,12 +260,11 @@ impl Router {
     pub fn on_round_trip(&mut self, id: NodeId, time: Duration, now: Instant) {
         let Some(slot) = self.slot_of(&id).filter(|_| self.measures()) else { return };
         let peer = self.peer_mut(slot);
-        let Some(steps) = peer.round_trip.measure(time) else { return };
-        peer.cost = peer.set_cost.saturating_add(steps.saturating_mul(round_trip::STEP_COST));
-        let told = |number: &u32| !self.origins.candidate(*number, slot).metric.is_infinite();
-        let told: Vec<_> = self.origins.numbers().filter(told).collect();
-        told.into_iter().for_each(|number| self.select(number, None, now));
-        self.run(now);
+        if peer.round_trip.measure(time).is_none() {
+            return;
+        }
+        peer.cost = peer.set_cost.saturating_add(peer.round_trip.cost());
+        self.select_among_told(slot, now);
     }
 
     /// Takes in a message of a neighbour.
@@ -312,6 +326,7 @@ impl Router {
             return;
         }
         self.due = None;
+        self.rejudge_some(now);
         self.announce_if_due(now);
         self.ask_proofs_if_due(now);
         self.ask_sequence_numbers_if_due(now);
@@ -323,7 +338,8 @@ impl Router {
         let peers = self.peers.iter().filter_map(|peer| peer.link.as_ref()?.poll_timeout());
         let leaving = self.leaving.front().map(|(at, _)| *at);
         let ours = [self.announce_at, self.ask_at, self.late_at, self.starving_at, self.pathless_at, leaving];
-        self.due = peers.chain(ours.into_iter().flatten()).min();
+        let rejudging = self.rejudging.map(|_| now);
+        self.due = peers.chain(ours.into_iter().flatten()).chain(rejudging).min();
     }
 
     /// Sees to it that everything due at `at` happens then.
@@ -394,8 +410,7 @@ impl Router {
     }
 
     fn slot_of(&self, id: &NodeId) -> Option<u16> {
-        let at = self.peers.binary_search_by_key(id, |peer| peer.id).ok()?;
-        u16::try_from(at).ok()
+        self.slots_by_id.get(id).copied()
     }
 
     fn peer(&self, slot: u16) -> &Peer {

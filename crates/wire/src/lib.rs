@@ -10,6 +10,7 @@ mod header;
 mod kind;
 mod message;
 mod node_id;
+mod prefix;
 mod routing;
 
 pub use codec::DecodeError;
@@ -20,11 +21,12 @@ pub use header::{
 pub use kind::Kind;
 pub use message::{ErrorCode, ErrorMessage, Hello, MESSAGE_BYTES_MAX, Ping};
 pub use node_id::{NodeId, ParseNodeIdError};
+pub use prefix::{ParsePrefixError, Prefix};
 pub use routing::list::{Item, List};
 pub use routing::packer::{
     AcknowledgementPacker, ProofRequestsPacker, ProofsPacker, SeqRequestsPacker, UpdatesPacker,
 };
-pub use routing::proof::{Claim, PREFIXES_MAX, Prefix, ProofItem};
+pub use routing::proof::{Claim, PREFIXES_MAX, ProofItem};
 pub use routing::request::{ProofRequest, SeqRequest};
 pub use routing::update::{PATH_IDS_MAX, Path, UPDATE_BYTES_MAX, Update};
 pub use routing::{Acknowledgement, Metric, RouteSeq, RoutingMessage, ShortId, Sync, Updates};

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::admission::AdmissionFile;
+use crate::config::announce::LinkCostFile;
 use crate::config::error::ConfigError;
 use crate::config::reading;
 use crate::config::tun::TunFile;
@@ -39,7 +41,21 @@ pub struct NodeFile {
     /// PEM: our private key, not encrypted.
     pub key: PathBuf,
     /// PEM: the roots we trust.
+    #[serde(default)]
     pub roots: Vec<PathBuf>,
+    /// Whether neighbours show certificates of these roots, or keys that are pinned.
+    #[serde(default)]
+    pub admission: AdmissionFile,
+    /// PEM: what the roots have revoked.
+    #[serde(default)]
+    pub crl: Vec<PathBuf>,
+    /// Ids or names, one a line: of those whom the roots certified, who is a member.
+    pub allow: Option<PathBuf>,
+    /// The prefixes that we announce.
+    #[serde(default)]
+    pub announce: Vec<String>,
+    /// What links cost besides what is set.
+    pub link_cost: Option<LinkCostFile>,
     /// The address and port to listen on.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
@@ -107,6 +123,13 @@ impl ConfigFile {
         let text = reading::text(path)
             .map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
         Self::parse(&text, path)
+    }
+
+    /// Lists the files by which it is decided whom to trust: those that may change while the node runs.
+    #[must_use]
+    pub fn trust_files(&self) -> Vec<&Path> {
+        let Self { node: NodeFile { certificate, key, roots, crl, allow, .. }, .. } = self;
+        [certificate, key].into_iter().chain(roots).chain(crl).chain(allow).map(PathBuf::as_path).collect()
     }
 
     /// Reads the text of a file; `path` is for the error.

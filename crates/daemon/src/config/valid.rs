@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use peerbound_dtls::{
-    Context, ContextConfig, Identity, IdentityError, KeyHash, X509, check_validity, read_certificates,
-};
+use peerbound_dtls::{Identity, KeyHash, X509, read_certificates};
 use peerbound_node::{NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
+use crate::config::admission::Trusting;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
@@ -65,8 +64,15 @@ impl DaemonConfig {
     /// # Errors
     /// One sentence that names the file, the key and the fix.
     pub fn load(path: &Path, unix_seconds: i64) -> Result<Self, ConfigError> {
-        Validation { path, base: path.parent().unwrap_or(Path::new(".")), unix_seconds }
-            .validate(&ConfigFile::read(path)?)
+        Self::of_file(&ConfigFile::read(path)?, path, unix_seconds)
+    }
+
+    /// Checks a file that was read from `path`, and reads everything it names.
+    ///
+    /// # Errors
+    /// One sentence that names the file, the key and the fix.
+    pub fn of_file(file: &ConfigFile, path: &Path, unix_seconds: i64) -> Result<Self, ConfigError> {
+        Validation { path, base: path.parent().unwrap_or(Path::new(".")), unix_seconds }.validate(file)
     }
 
     /// Finds a node by its name or id.
@@ -80,21 +86,21 @@ fn find(names: &BTreeMap<NodeId, String>, text: &str) -> Option<NodeId> {
     names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id).or_else(|| text.parse().ok())
 }
 
-pub(super) struct Validation<'a> {
+pub(crate) struct Validation<'a> {
     path: &'a Path,
-    base: &'a Path,
-    unix_seconds: i64,
+    pub(crate) base: &'a Path,
+    pub(crate) unix_seconds: i64,
 }
 
 impl Validation<'_> {
     fn validate(&self, file: &ConfigFile) -> Result<DaemonConfig, ConfigError> {
-        let context = self.context(file)?;
+        let Trusting { identity, context } = self.trusting(file)?;
         let us = node_id(&context.key_hash());
         let mtu = file.node.mtu.map_or(Ok(MTU_DEFAULT), |mtu| self.mtu(mtu))?;
         let neighbours = self.neighbours(file, us)?;
         let names = self.names(file, &neighbours)?;
         let routes = self.routes(file, us, &neighbours, &names)?;
-        let routing = self.routing(file, mtu)?;
+        let routing = self.routing(file, mtu, &identity)?;
         let return_path = match file.node.return_path {
             None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
             Some(ReturnPathFile::Any) => ReturnPath::Any,
@@ -112,7 +118,8 @@ impl Validation<'_> {
         })
     }
 
-    fn routing(&self, file: &ConfigFile, mtu: u16) -> Result<Routing, ConfigError> {
+    fn routing(&self, file: &ConfigFile, mtu: u16, identity: &Identity) -> Result<Routing, ConfigError> {
+        let (link_cost, prefixes) = (self.link_cost(file)?, self.announced(file, identity)?);
         let mut costs = BTreeMap::new();
         for neighbour in &file.neighbour {
             let Some(cost) = neighbour.cost else { continue };
@@ -140,63 +147,9 @@ impl Validation<'_> {
                 Err(self.value("node.routing", problem))
             }
             Some(RoutingFile::Dynamic) => {
-                Ok(Routing::Dynamic(RouterConfig { costs, ..RouterConfig::default() }))
+                Ok(Routing::Dynamic(RouterConfig { costs, link_cost, prefixes, ..RouterConfig::default() }))
             }
         }
-    }
-
-    fn context(&self, file: &ConfigFile) -> Result<Context, ConfigError> {
-        let certificate_path = self.base.join(&file.node.certificate);
-        let key_path = self.base.join(&file.node.key);
-        let certificate = self.read(&file.node.certificate, "node.certificate")?;
-        let key = self.read(&file.node.key, "node.key")?;
-        if is_encrypted(&key) {
-            let path = key_path.display();
-            let problem = format!(
-                "{path} is encrypted, and a node starts without a passphrase: decrypt it with `openssl pkey`"
-            );
-            return Err(self.value("node.key", problem));
-        }
-        let identity = Identity::from_pem(&certificate, &key).map_err(|source| ConfigError::Identity {
-            file: match source {
-                IdentityError::NoKey | IdentityError::WrongPassphrase | IdentityError::KeyMismatch { .. } => {
-                    key_path
-                }
-                IdentityError::NoCertificate
-                | IdentityError::Expired { .. }
-                | IdentityError::NotYetValid { .. }
-                | IdentityError::Openssl(_) => certificate_path.clone(),
-            },
-            source,
-        })?;
-        identity
-            .check_validity(self.unix_seconds)
-            .map_err(|source| ConfigError::Identity { file: certificate_path.clone(), source })?;
-        let mut roots = Vec::new();
-        for path in &file.node.roots {
-            let certificates = self.certificates(path, "node.roots")?;
-            for certificate in &certificates {
-                check_validity(certificate, self.unix_seconds)
-                    .map_err(|source| ConfigError::Identity { file: self.base.join(path), source })?;
-            }
-            roots.extend(certificates);
-        }
-        if roots.is_empty() {
-            return Err(self.value("node.roots", "name at least one file with a root certificate".to_owned()));
-        }
-        if !roots.iter().any(|root| identity.is_issued_by(root)) {
-            let problem = format!(
-                "none of these roots issued our certificate {:?}, and neighbours that trust them would refuse it: add the root that did",
-                identity.name()
-            );
-            return Err(self.value("node.roots", problem));
-        }
-        if file.node.routing == Some(RoutingFile::Dynamic) && identity.has_chain() {
-            let problem = "dynamic routing takes a certificate that a root issued itself, and ours has others in between: have the root issue one, or write `routing = \"static\"`";
-            return Err(self.value("node.routing", problem.to_owned()));
-        }
-        Context::new(ContextConfig::new(identity, roots))
-            .map_err(|source| ConfigError::Context { file: certificate_path, source })
     }
 
     fn neighbours(&self, file: &ConfigFile, us: NodeId) -> Result<Vec<NeighbourConfig>, ConfigError> {
@@ -356,12 +309,12 @@ impl Validation<'_> {
         Ok(node_id(&key))
     }
 
-    fn certificates(&self, path: &Path, key: &str) -> Result<Vec<X509>, ConfigError> {
+    pub(crate) fn certificates(&self, path: &Path, key: &str) -> Result<Vec<X509>, ConfigError> {
         read_certificates(&self.read(path, key)?)
             .map_err(|source| ConfigError::Identity { file: self.base.join(path), source })
     }
 
-    fn read(&self, path: &Path, key: &str) -> Result<Vec<u8>, ConfigError> {
+    pub(crate) fn read(&self, path: &Path, key: &str) -> Result<Vec<u8>, ConfigError> {
         let named = self.base.join(path);
         reading::bytes(&named).map_err(|source| ConfigError::NamedUnreadable {
             file: self.path.to_owned(),
@@ -371,16 +324,9 @@ impl Validation<'_> {
         })
     }
 
-    pub(super) fn value(&self, key: &str, problem: String) -> ConfigError {
+    pub(crate) fn value(&self, key: &str, problem: String) -> ConfigError {
         ConfigError::Value { file: self.path.to_owned(), key: key.to_owned(), problem }
     }
-}
-
-/// PEM says in its first line, or in a header below it, that a key is encrypted.
-fn is_encrypted(key: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(key);
-    text.lines()
-        .any(|line| line.starts_with("-----BEGIN ENCRYPTED") || line.starts_with("Proc-Type: 4,ENCRYPTED"))
 }
 
 /// A key as it stands in TOML.

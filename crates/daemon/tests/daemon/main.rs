@@ -1,5 +1,6 @@
 //! Daemons on loopback, with real sockets and threads: one module per hazard.
 
+mod admission;
 mod batches;
 mod config;
 mod namespaces;

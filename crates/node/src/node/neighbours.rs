@@ -133,7 +133,8 @@ impl Node {
             other.go_away(format!("\"{}\" is at its address", peer.name), &mut self.chance, now);
         }
         let Some(neighbour) = self.neighbours.get_mut(&id) else {
-            return; // admission asked for a neighbour's key
+            // It was a neighbour when admission asked.
+            return self.close_link(address, now);
         };
         let was_announced = neighbour.is_usable();
         let other = match neighbour.state {
@@ -294,7 +295,7 @@ impl Node {
     }
 
     /// Ends a link without telling the neighbour's state, which the caller has set.
-    fn close_link(&mut self, address: SocketAddr, now: Instant) {
+    pub(super) fn close_link(&mut self, address: SocketAddr, now: Instant) {
         if let Some(link) = self.links.get_mut(&address) {
             link.association.close(now);
             link.flush(address, &mut self.outbound);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerbound_wire::NodeId;
+use peerbound_wire::{NodeId, Prefix};
 
 use crate::router::feasibility::Feasibility;
 use crate::router::proof::ProofBook;
@@ -78,6 +78,15 @@ pub(crate) const SOURCE_KEPT: Duration = Duration::from_secs(180);
 /// hold some 400 updates.
 pub(crate) const FLIGHTS_MAX: usize = 10;
 
+/// Numbers of messages that wait to be acknowledged together, in [`ACKNOWLEDGE_AFTER`]: 1024 x 4 bytes. An
+/// honest neighbour has [`FLIGHTS_MAX`] of them on their way.
+pub(crate) const HEARD_MAX: usize = 1024;
+const _: () = assert!(FLIGHTS_MAX < HEARD_MAX);
+
+/// Requests for sequence numbers that wait for their message to one neighbour: 4096 x 20 bytes = 80 kB. As
+/// many as are remembered; what finds no room is asked for again by whoever needs it.
+pub(crate) const SEQ_REQUESTS_WAITING_MAX: usize = SEQ_REQUESTS_MAX;
+
 /// What a router is told at its start.
 #[derive(Debug, Clone, Default)]
 pub struct RouterConfig {
@@ -85,6 +94,8 @@ pub struct RouterConfig {
     pub costs: BTreeMap<NodeId, u16>,
     /// What links cost besides.
     pub link_cost: LinkCost,
+    /// What we announce besides our own address; our certificate must carry it.
+    pub prefixes: Vec<Prefix>,
     /// Whether the feasibility condition is in force.
     pub feasibility: Feasibility,
     /// Where proofs are verified; a book of its own if there is none. Nodes may share one only if they

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use peerbound_wire::{Sync, Update, Updates};
 
-use crate::router::config::{ACKNOWLEDGE_AFTER, SYNC_AGAIN};
+use crate::router::config::{ACKNOWLEDGE_AFTER, HEARD_MAX, SYNC_AGAIN};
 use crate::router::origins::Candidate;
+use crate::router::proving::is_other_generation;
 use crate::router::{OWN_ROW, Router};
 
 /// Whether there was room for what was heard.
@@ -70,6 +71,9 @@ impl Router {
             return;
         }
         let Some(link) = self.link_mut(slot) else { return };
+        if link.hearing.heard.len() >= HEARD_MAX {
+            return; // without acknowledgement it comes again
+        }
         link.hearing.heard.push(updates.number);
         let at = *link.hearing.acknowledge_at.get_or_insert(now + ACKNOWLEDGE_AFTER);
         self.schedule(at);
@@ -92,7 +96,11 @@ impl Router {
         self.select(number, Some((slot, update.path)), now);
         // A newer sequence number alone changes nothing until somebody needs it: a mesh in which an origin
         // announces itself anew for one node does not fetch its signature a thousand times.
-        if self.is_unproved(number, candidate) && self.is_needed_anew(number, now) {
+        // Another generation may announce other prefixes.
+        if self.is_unproved(number, candidate)
+            && (self.is_needed_anew(number, now)
+                || is_other_generation(candidate.seqno, self.origins.row(number).proved))
+        {
             self.want_proof(number, now);
         }
         if candidate.metric.is_infinite() {

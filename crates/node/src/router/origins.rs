@@ -7,6 +7,7 @@ use peerbound_wire::{Metric, NodeId, PATH_IDS_MAX, Path, RouteSeq, ShortId};
 
 use crate::router::feasibility::Distance;
 use crate::router::index::Index;
+use crate::router::prefixes::PrefixIndex;
 use crate::router::proof::Proof;
 
 /// Origins that one node knows of: 16384 x (64 + 8 + 4 + 4 bytes for each neighbour) = 1.6 MB with six
@@ -140,6 +141,8 @@ pub(crate) struct Origins {
     unproved: Vec<Unproved>,
     unproved_count: usize,
     unproved_by: Vec<usize>,
+    /// What proved origins announce.
+    pub(crate) prefixes: PrefixIndex,
 }
 
 /// What is noted of an origin until it is proved, by slots of neighbours.
@@ -166,6 +169,7 @@ impl Origins {
             unproved: Vec::new(),
             unproved_count: 0,
             unproved_by: vec![0; slots],
+            prefixes: PrefixIndex::default(),
         }
     }
 
@@ -204,6 +208,31 @@ impl Origins {
         self.candidates(row).iter().any(|candidate| !candidate.metric.is_infinite())
     }
 
+    /// Makes a slot for one more neighbour, which says nothing of anything yet.
+    pub(crate) fn add_slot(&mut self) {
+        let slots = self.slots;
+        let mut candidates = Vec::with_capacity(self.rows.len() * (slots + 1));
+        for row in 0..self.rows.len() {
+            candidates.extend_from_slice(&self.candidates[row * slots..(row + 1) * slots]);
+            candidates.push(Candidate::NONE);
+        }
+        self.candidates = candidates;
+        self.slots += 1;
+        self.unproved_by.push(0);
+    }
+
+    /// Forgets the proof of an origin, and all that neighbours say of it.
+    pub(crate) fn disown(&mut self, number: u32) {
+        let row = self.row_mut(number);
+        let proof = row.proof.take();
+        row.proved = RouteSeq(0);
+        (row.next, row.metric) = (NO_SLOT, Metric::INFINITE);
+        row.forget_path();
+        self.forget_prefixes(number, proof.as_deref());
+        let at = number as usize * self.slots;
+        self.candidates[at..at + self.slots].fill(Candidate::NONE);
+    }
+
     /// Makes a row for an origin that has none, of which this neighbour told; `None` when there are as many
     /// as there may be.
     pub(crate) fn add(&mut self, id: NodeId, teller: u16) -> Option<u32> {
@@ -240,11 +269,19 @@ impl Origins {
 
     /// Notes the newest proof of an origin.
     pub(crate) fn prove(&mut self, number: u32, proof: Arc<Proof>) {
-        let row = self.row_mut(number);
+        let row = &mut self.rows[number as usize];
         row.proved = proof.seqno;
-        if row.proof.replace(proof).is_none() {
+        let former = row.proof.replace(Arc::clone(&proof));
+        if former.is_none() {
             self.no_longer_unproved(number);
         }
+        self.forget_prefixes(number, former.as_deref());
+        proof.prefixes().for_each(|prefix| self.prefixes.insert(prefix, number));
+    }
+
+    fn forget_prefixes(&mut self, number: u32, proof: Option<&Proof>) {
+        let prefixes = proof.into_iter().flat_map(Proof::prefixes);
+        prefixes.for_each(|prefix| self.prefixes.remove(prefix, number));
     }
 
     fn no_longer_unproved(&mut self, number: u32) {
@@ -281,7 +318,8 @@ impl Origins {
         self.index.remove(&id, |row| rows[row as usize].id);
         let row = self.row_mut(number);
         row.is_free = true;
-        row.proof = None;
+        let proof = row.proof.take();
+        self.forget_prefixes(number, proof.as_deref());
         self.no_longer_unproved(number);
         self.unproved[number as usize] = Unproved::NO_LONGER;
         let at = number as usize * self.slots;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use peerbound_wire::{NodeId, ProofRequest, SeqRequest, ShortId};
 
 use crate::router::bits::Bits;
-use crate::router::config::{COALESCE, FULL_UPDATE_INTERVAL, RESEND_AFTER, RESEND_AFTER_MAX, SYNC_AGAIN};
+use crate::router::config::{
+    COALESCE, FULL_UPDATE_INTERVAL, RESEND_AFTER, RESEND_AFTER_MAX, SEQ_REQUESTS_WAITING_MAX, SYNC_AGAIN,
+};
 use crate::router::proof::Proof;
 use crate::router::round_trip::RoundTrip;
 
@@ -30,6 +32,8 @@ pub(crate) struct PeerLink {
     pub(crate) hearing: Hearing,
     pub(crate) telling: Telling,
     pub(crate) seq_requests: Vec<SeqRequest>,
+    /// Those that found no room since the last ones left.
+    pub(crate) requests_without_room: u64,
     /// When these leave.
     pub(crate) pass_on_at: Option<Instant>,
     /// What leaves at once.
@@ -86,6 +90,12 @@ pub(crate) struct Flight {
     pub(crate) rows: Vec<(u32, bool)>,
 }
 
+impl Peer {
+    pub(crate) fn new(id: NodeId, cost: u16) -> Self {
+        Self { id, short: id.into(), set_cost: cost, cost, round_trip: RoundTrip::default(), link: None }
+    }
+}
+
 impl PeerLink {
     pub(crate) fn new(sync: u32, now: Instant) -> Self {
         Self {
@@ -112,6 +122,7 @@ impl PeerLink {
                 full_at: now + FULL_UPDATE_INTERVAL,
             },
             seq_requests: Vec::new(),
+            requests_without_room: 0,
             pass_on_at: None,
             proof_requests: Vec::new(),
             proofs: Vec::new(),
@@ -126,8 +137,12 @@ impl PeerLink {
         hearing.into_iter().chain(telling).flatten().min()
     }
 
-    /// Asks it for a sequence number, by `at` at the latest.
+    /// Asks it for a sequence number, by `at` at the latest, if there is room.
     pub(crate) fn pass_on(&mut self, request: SeqRequest, at: Instant) {
+        if self.seq_requests.len() >= SEQ_REQUESTS_WAITING_MAX {
+            self.requests_without_room += 1;
+            return;
+        }
         self.seq_requests.push(request);
         self.pass_on_at = Some(self.pass_on_at.map_or(at, |already| already.min(at)));
     }

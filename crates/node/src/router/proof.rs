@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peerbound_dtls::{Context, ErrorStack};
-use peerbound_wire::{Claim, List, NodeId, ProofItem, RouteSeq};
+use peerbound_dtls::{Context, ErrorStack, X509};
+use peerbound_wire::{Claim, Item, List, NodeId, PREFIXES_MAX, Prefix, ProofItem, RouteSeq};
 
+use crate::certified::certified_prefixes;
 use crate::fifo_map::FifoMap;
 
-/// Proofs that a book remembers: 16384 x about 1 kB = 16 MB. Routers hold those they use themselves; what
+/// Proofs that a book remembers: 16384 x about 1 kB = 16 MB, and 4 MB more if each announces as much as it may. Routers hold those they use themselves; what
 /// is forgotten here is verified again when it comes again.
 const PROOFS_MAX: usize = 16_384;
 
@@ -21,26 +22,71 @@ pub struct Proof {
     pub seqno: RouteSeq,
     pub(crate) certificate: Arc<[u8]>,
     pub(crate) signature: Box<[u8]>,
+    /// What it announces besides its own address, as it is signed.
+    prefixes: Box<[u8]>,
 }
 
 impl Proof {
     /// Makes the message part of it.
     pub(crate) fn item(&self, with_certificate: bool) -> ProofItem<'_> {
         let certificate: &[u8] = if with_certificate { &self.certificate } else { &[] };
-        ProofItem { claim: claim(self.origin, self.seqno), certificate, signature: &self.signature }
+        let claim = claim(self.origin, self.seqno, &self.prefixes);
+        ProofItem { claim, certificate, signature: &self.signature }
+    }
+
+    /// Walks over the prefixes that the origin announces.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        list(&self.prefixes).iter()
+    }
+
+    /// Returns whether it announces these prefixes and no others.
+    pub(crate) fn announces(&self, prefixes: &[u8]) -> bool {
+        *self.prefixes == *prefixes
     }
 }
 
-/// Returns what an origin says of itself: without prefixes, since certificates carry none yet.
-pub(crate) fn claim(origin: NodeId, seqno: RouteSeq) -> Claim<'static> {
-    let prefixes = List::decode(&[]).expect("nothing is a list of nothing");
-    Claim { origin, seqno, prefixes }
+/// Returns what an origin says of itself.
+pub(crate) fn claim(origin: NodeId, seqno: RouteSeq, prefixes: &[u8]) -> Claim<'_> {
+    Claim { origin, seqno, prefixes: list(prefixes) }
+}
+
+fn list(prefixes: &[u8]) -> List<'_, Prefix> {
+    List::decode(prefixes).expect("prefixes were decoded, or encoded here")
+}
+
+/// Writes prefixes as they are signed.
+pub(crate) fn encoded(prefixes: &[Prefix]) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    prefixes.iter().take(PREFIXES_MAX).for_each(|prefix| prefix.write_into(&mut bytes));
+    bytes.into()
+}
+
+/// Why a proof is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProofRefusal {
+    /// The origin has not signed it, or nobody vouches for the origin.
+    False,
+    /// The origin has signed it, and its certificate does not carry what it announces.
+    Prefixes,
 }
 
 /// Judges signatures. A node's [`Context`] does, by its roots.
 pub trait Trust: Send + Sync {
     /// Returns whose key signed the message, when the certificate is that key's and is trusted.
     fn signer_of(&self, certificate: &[u8], message: &[u8], signature: &[u8]) -> Option<NodeId>;
+
+    /// Returns the prefixes that the holder of a certificate may announce: none, unless a certificate can
+    /// carry some. Asked after [`Self::signer_of`] alone.
+    fn prefixes_of(&self, certificate: &[u8]) -> Vec<Prefix> {
+        let _ = certificate;
+        Vec::new()
+    }
+
+    /// Returns whether a certificate that was trusted once is trusted still.
+    fn trusts(&self, certificate: &[u8]) -> bool {
+        let _ = certificate;
+        true
+    }
 }
 
 /// Signs for one node. A node's [`Context`] does.
@@ -61,6 +107,15 @@ pub trait Signer: Send {
 impl Trust for Context {
     fn signer_of(&self, certificate: &[u8], message: &[u8], signature: &[u8]) -> Option<NodeId> {
         self.signed_by(certificate, message, signature).map(|key| crate::node_id(&key))
+    }
+
+    fn prefixes_of(&self, certificate: &[u8]) -> Vec<Prefix> {
+        X509::from_der(certificate)
+            .map_or_else(|_| Vec::new(), |certificate| certified_prefixes(&certificate))
+    }
+
+    fn trusts(&self, certificate: &[u8]) -> bool {
+        Context::trusts(self, certificate)
     }
 }
 
@@ -103,26 +158,35 @@ impl ProofBook {
         self.memo().verified
     }
 
-    /// Returns the proof if it is one. An origin that claims prefixes is refused: no certificate says yet
-    /// which ones it may claim.
-    pub(crate) fn verify(&self, item: &ProofItem<'_>) -> Option<Arc<Proof>> {
+    /// Returns the proof if it is one: signed by the origin, whose certificate carries every prefix that it
+    /// announces.
+    pub(crate) fn verify(&self, item: &ProofItem<'_>) -> Result<Arc<Proof>, ProofRefusal> {
         let Claim { origin, seqno, prefixes } = item.claim;
-        if !prefixes.as_bytes().is_empty() {
-            return None;
-        }
         let is_same = |proof: &&Arc<Proof>| {
-            *proof.certificate == *item.certificate && *proof.signature == *item.signature
+            *proof.certificate == *item.certificate
+                && *proof.signature == *item.signature
+                && proof.announces(prefixes.as_bytes())
         };
         if let Some(known) = self.memo().proofs.get(&(origin, seqno.0)).filter(is_same) {
-            return Some(Arc::clone(known));
+            return Ok(Arc::clone(known));
         }
         let signer = self.trust.signer_of(item.certificate, &item.claim.signed_bytes(), item.signature);
+        let is_carried = prefixes.as_bytes().is_empty() || {
+            let carried = self.trust.prefixes_of(item.certificate);
+            prefixes.iter().all(|prefix| carried.iter().any(|carried| carried.covers(&prefix)))
+        };
         let mut memo = self.memo();
         memo.verified += 1;
-        if signer != Some(origin) {
-            return None;
+        match (signer == Some(origin), is_carried) {
+            (false, _) => Err(ProofRefusal::False),
+            (true, false) => Err(ProofRefusal::Prefixes),
+            (true, true) => Ok(memo.keep(item)),
         }
-        Some(memo.keep(item))
+    }
+
+    /// Returns whether the certificate behind a proof is trusted still.
+    pub(crate) fn still_trusts(&self, proof: &Proof) -> bool {
+        self.trust.trusts(&proof.certificate)
     }
 
     fn memo(&self) -> MutexGuard<'_, Memo> {
@@ -133,13 +197,14 @@ impl ProofBook {
 
 impl Memo {
     fn keep(&mut self, item: &ProofItem<'_>) -> Arc<Proof> {
-        let Claim { origin, seqno, .. } = item.claim;
+        let Claim { origin, seqno, prefixes } = item.claim;
         let certificate = self.certificates.get_or_insert_with(origin, || item.certificate.into());
         if **certificate != *item.certificate {
             *certificate = item.certificate.into();
         }
         let certificate = Arc::clone(certificate);
-        let proof = Arc::new(Proof { origin, seqno, certificate, signature: item.signature.into() });
+        let (signature, prefixes) = (item.signature.into(), prefixes.as_bytes().into());
+        let proof = Arc::new(Proof { origin, seqno, certificate, signature, prefixes });
         *self.proofs.get_or_insert_with((origin, seqno.0), || Arc::clone(&proof)) = Arc::clone(&proof);
         proof
     }

@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use peerbound_wire::{List, Metric, ProofItem, ProofRequest, ProofsPacker, RouteSeq};
+use peerbound_wire::{List, Metric, Prefix, ProofItem, ProofRequest, ProofsPacker, RouteSeq};
 
 use crate::router::config::{
     COALESCE_BRIEFLY, OWN_INTERVAL, PROOF_AGAIN, PROOF_AGAIN_MAX, PROOF_ATTEMPTS, PROOFS_ASKED_MAX,
 };
 use crate::router::feasibility::Distance;
 use crate::router::origins::{Candidate, OWN_SLOT};
-use crate::router::proof::claim;
+use crate::router::proof::{ProofRefusal, claim, encoded};
 use crate::router::{OWN_ROW, Router, RouterError};
 
 /// Rows looked at in one turn for whose proof to ask, so that a long queue is not walked again and again.
 const ASK_TURN: usize = 256;
+
+/// Sequence numbers that are alike but for their last bits form a generation: while an origin announces
+/// the same prefixes it counts within one, and passes on to the next when it announces others. So whoever
+/// hears of another generation fetches the proof, and of a newer number alone fetches none until it is
+/// needed. Counting crosses to the next generation once in 64 times, which costs one proof too many.
+const GENERATION: u16 = 64;
 
 /// A proof that a neighbour was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +30,58 @@ pub(super) struct Asked {
     attempts: u8,
 }
 
+/// Returns the number that a node which announces these prefixes begins with: another one than with other
+/// prefixes, in all but one of a thousand cases, so that nobody takes what it said in its last boot for what
+/// it says in this one.
+pub(super) fn first_of_boot(prefixes: &[u8]) -> RouteSeq {
+    if prefixes.is_empty() {
+        return RouteSeq(0);
+    }
+    // FNV-1a, folded.
+    let hash = prefixes
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    let [high, low, other_high, other_low] = hash.to_be_bytes();
+    let folded = u16::from_be_bytes([high, low]) ^ u16::from_be_bytes([other_high, other_low]);
+    RouteSeq(folded / GENERATION * GENERATION)
+}
+
+fn next_generation(seqno: RouteSeq) -> RouteSeq {
+    RouteSeq((seqno.0 / GENERATION * GENERATION).wrapping_add(GENERATION))
+}
+
+/// Returns whether an origin may announce other prefixes under one number than under the other.
+pub(super) fn is_other_generation(one: RouteSeq, other: RouteSeq) -> bool {
+    one.0 / GENERATION != other.0 / GENERATION
+}
+
 impl Router {
+    /// Announces other prefixes from here on, whatever we announced before.
+    ///
+    /// # Errors
+    /// When our certificate does not carry them; then what was announced stays.
+    pub fn set_prefixes(&mut self, prefixes: &[Prefix], now: Instant) -> Result<(), RouterError> {
+        let former = std::mem::replace(&mut self.announced, encoded(prefixes));
+        self.announce_as_another(now).inspect_err(|_| self.announced = former)
+    }
+
+    /// Announces ourselves in such a way that everybody fetches the proof.
+    pub(super) fn announce_as_another(&mut self, now: Instant) -> Result<(), RouterError> {
+        let announced = self.announce(next_generation(self.origins.row(OWN_ROW).seqno), now);
+        self.run(now);
+        announced
+    }
+
     /// Announces ourselves with a sequence number, signed.
     pub(super) fn announce(&mut self, seqno: RouteSeq, now: Instant) -> Result<(), RouterError> {
-        let claim = claim(self.us, seqno);
+        let announced = self.announced.clone();
+        let claim = claim(self.us, seqno, &announced);
         let (certificate, signature) = (self.signer.certificate()?, self.signer.sign(&claim.signed_bytes())?);
         let item = ProofItem { claim, certificate: &certificate, signature: &signature };
-        let proof = self.proofs.verify(&item).ok_or(RouterError::NotBelieved)?;
+        let proof = self.proofs.verify(&item).map_err(|refusal| match refusal {
+            ProofRefusal::False => RouterError::NotBelieved,
+            ProofRefusal::Prefixes => RouterError::PrefixesNotCarried,
+        })?;
         let mut packer = ProofsPacker::new(self.message_bytes_max);
         if !packer.push(&item) {
             let (len, max) = (certificate.len() + signature.len(), self.message_bytes_max);
@@ -245,17 +296,18 @@ impl Router {
         };
         let is_news = row.proof.is_none() || item.claim.seqno.is_newer_than(row.proved);
         let whole = ProofItem { certificate, ..*item };
-        let Some(proof) = Some(whole).filter(|_| is_news).and_then(|whole| self.proofs.verify(&whole)) else {
+        let verified = if is_news { self.proofs.verify(&whole) } else { Err(ProofRefusal::False) };
+        let proof = match verified {
+            Ok(proof) => proof,
             // Its place stays taken until the answer is late.
-            self.counters.proofs_refused += 1;
-            return;
+            Err(refusal) => return self.count_refusal(refusal),
         };
         self.counters.proofs_accepted += 1;
         self.forget_asked(number);
         self.origins.prove(number, proof);
         let is_behind =
             (0..self.slots()).any(|slot| self.is_unproved(number, self.origins.candidate(number, slot)));
-        if is_behind && self.is_needed_anew(number, now) {
+        if is_behind && (self.is_needed_anew(number, now) || self.is_of_other_generation(number)) {
             self.want_proof(number, now);
         }
         self.select(number, None, now);
@@ -267,12 +319,30 @@ impl Router {
         if !item.claim.seqno.is_newer_than(own) {
             return;
         }
-        if self.proofs.verify(item).is_none() {
-            self.counters.proofs_refused += 1;
-            return;
+        if let Err(refusal) = self.proofs.verify(item) {
+            return self.count_refusal(refusal);
         }
-        if let Err(error) = self.announce(item.claim.seqno.next(), now) {
+        // What we announce may be other than it was then.
+        let announced_the_same = item.claim.prefixes.as_bytes() == &*self.announced;
+        let next = if announced_the_same { RouteSeq::next } else { next_generation };
+        if let Err(error) = self.announce(next(item.claim.seqno), now) {
             tracing::error!(%error, "We cannot announce ourselves anew");
+        }
+    }
+
+    /// Returns whether a neighbour tells of a generation of an origin that is yet to be proved.
+    fn is_of_other_generation(&self, number: u32) -> bool {
+        let row = self.origins.row(number);
+        let is_other = |candidate: &Candidate| {
+            self.is_unproved(number, *candidate) && is_other_generation(candidate.seqno, row.proved)
+        };
+        self.origins.candidates(number).iter().any(is_other)
+    }
+
+    fn count_refusal(&mut self, refusal: ProofRefusal) {
+        match refusal {
+            ProofRefusal::False => self.counters.proofs_refused += 1,
+            ProofRefusal::Prefixes => self.counters.prefixes_refused += 1,
         }
     }
 }

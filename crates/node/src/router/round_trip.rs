@@ -7,7 +7,7 @@ use std::time::Duration;
 const STEP: Duration = Duration::from_millis(10);
 
 /// What each step costs; ten of them, 100 ms, are worth two links.
-pub(crate) const STEP_COST: u16 = 20;
+const STEP_COST: u16 = 20;
 
 /// The most steps that count: 500 ms. More says that something is wrong, not how far it is.
 const STEPS_MAX: u16 = 50;
@@ -23,6 +23,11 @@ pub(crate) struct RoundTrip {
 }
 
 impl RoundTrip {
+    /// Returns what it adds to the cost of its link.
+    pub(crate) fn cost(&self) -> u16 {
+        self.steps.saturating_mul(STEP_COST)
+    }
+
     /// Takes in a sample; returns the number of steps if it has changed.
     pub(crate) fn measure(&mut self, sample: Duration) -> Option<u16> {
         let smoothed = match self.smoothed {

@@ -64,7 +64,7 @@ impl Router {
             return offers;
         }
         // Among equals the one in use stays, and else the smallest id wins.
-        let rank = |choice: &Choice| (choice.total, choice.slot != row.next, choice.slot);
+        let rank = |choice: &Choice| (choice.total, choice.slot != row.next, self.peer(choice.slot).id);
         for (slot, candidate) in (0_u16..).zip(self.origins.candidates(number)) {
             if candidate.metric.is_infinite() {
                 continue;
@@ -117,7 +117,7 @@ impl Router {
         let Some((slot, path)) = heard else { return };
         let total = |slot: u16| self.origins.candidate(number, slot).metric.over(self.peer(slot).cost);
         let nearest = self.origins.path_from(number).unwrap_or(slot);
-        if (total(slot), slot) <= (total(nearest), nearest) {
+        if (total(slot), self.peer(slot).id) <= (total(nearest), self.peer(nearest).id) {
             let next = self.peer(slot).short;
             self.origins.keep_path_from(number, slot);
             self.origins.row_mut(number).set_path(next, path);
@@ -149,7 +149,7 @@ impl Router {
     /// Tells those for whom something has changed: all when the metric did, or when somebody has asked for
     /// the sequence number; and when only the next hop did, the two that do not hear of the way because it
     /// leads, or led, by them.
-    fn on_changed(&mut self, number: u32, was_next: u16, concerns_all: bool, now: Instant) {
+    pub(super) fn on_changed(&mut self, number: u32, was_next: u16, concerns_all: bool, now: Instant) {
         let row = self.origins.row(number);
         let (next, metric, seqno) = (row.next, row.metric, row.seqno);
         if let Some(changes) = &mut self.changes {

@@ -115,6 +115,8 @@ impl Router {
         let Some(link) = self.link_mut(slot) else { return };
         link.pass_on_at = None;
         let seq_requests = std::mem::take(&mut link.seq_requests);
+        let without_room = std::mem::take(&mut link.requests_without_room);
+        self.counters.requests_without_room += without_room;
         self.counters.seq_requests_sent += seq_requests.len() as u64;
         let mut rest = &seq_requests[..];
         while !rest.is_empty() {

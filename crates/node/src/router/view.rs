@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerbound_wire::{Metric, NodeId, RouteSeq, ShortId};
+use peerbound_wire::{Metric, NodeId, Prefix, RouteSeq, ShortId};
 
 use crate::router::Router;
 use crate::router::feasibility::Feasibility;
@@ -28,6 +28,8 @@ pub struct RouteView {
     /// The relays on the way, nearest first: the next hop included, the destination not, and of a long way
     /// the first ones only.
     pub path: Vec<ShortId>,
+    /// What the destination announces besides its own address, as far as it is proved.
+    pub prefixes: Vec<Prefix>,
     /// What each neighbour offers.
     pub candidates: Vec<CandidateView>,
 }
@@ -116,6 +118,7 @@ impl Router {
             said: (!row.said.is_none()).then_some((row.said.seqno, row.said.metric)),
             links,
             path: links.map_or_else(Vec::new, |_| row.path().relays().collect()),
+            prefixes: row.proof.iter().flat_map(|proof| proof.prefixes()).collect(),
             candidates: candidates.collect(),
         }
     }

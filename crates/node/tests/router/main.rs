@@ -2,5 +2,6 @@
 
 mod loops;
 mod mesh;
+mod prefixes;
 mod proofs;
 mod stories;

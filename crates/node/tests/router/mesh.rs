@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use peerbound_dtls::ErrorStack;
 use peerbound_node::{Feasibility, ProofBook, Router, RouterConfig, Signer, Trust};
-use peerbound_wire::{Claim, List, NodeId, ProofItem, ProofsPacker, RouteSeq, RoutingMessage};
+use peerbound_wire::{Claim, Item, List, NodeId, Prefix, ProofItem, ProofsPacker, RouteSeq, RoutingMessage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -41,10 +41,41 @@ impl Signer for Toy {
 /// Believes every toy.
 pub(crate) struct Nursery;
 
+/// A toy that may announce what stands in its certificate.
+#[derive(Clone)]
+pub(crate) struct Landed(pub(crate) NodeId, pub(crate) Vec<Prefix>);
+
+impl Signer for Landed {
+    fn certificate(&self) -> Result<Vec<u8>, ErrorStack> {
+        let mut certificate = Toy(self.0).certificate()?;
+        let mut prefixes = Vec::new();
+        self.1.iter().for_each(|prefix| prefix.write_into(&mut prefixes));
+        certificate[32..32 + prefixes.len()].copy_from_slice(&prefixes);
+        certificate[31] = u8::try_from(self.1.len()).unwrap();
+        certificate[30] = LANDED;
+        Ok(certificate)
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        Toy(self.0).sign(message)
+    }
+}
+
+/// Marks the certificate of a [`Landed`].
+const LANDED: u8 = 0xa5;
+
 impl Trust for Nursery {
     fn signer_of(&self, certificate: &[u8], message: &[u8], signature: &[u8]) -> Option<NodeId> {
         let id = certificate.first_chunk::<16>().filter(|_| certificate.len() == CERTIFICATE_BYTES)?;
         (toy_signature(id, message) == signature).then_some(NodeId::new(*id))
+    }
+
+    fn prefixes_of(&self, certificate: &[u8]) -> Vec<Prefix> {
+        if certificate[30] != LANDED {
+            return Vec::new();
+        }
+        let bytes = &certificate[32..32 + usize::from(certificate[31]) * 17];
+        List::decode(bytes).unwrap().iter().collect()
     }
 }
 

@@ -14,15 +14,15 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::mesh::{Nursery, Toy, now};
 
-const US: NodeId = NodeId::new([1; 16]);
-const MALLORY: NodeId = NodeId::new([2; 16]);
-const HONEST: NodeId = NodeId::new([3; 16]);
-const ORIGIN: NodeId = NodeId::new([9; 16]);
+pub(crate) const US: NodeId = NodeId::new([1; 16]);
+pub(crate) const MALLORY: NodeId = NodeId::new([2; 16]);
+pub(crate) const HONEST: NodeId = NodeId::new([3; 16]);
+pub(crate) const ORIGIN: NodeId = NodeId::new([9; 16]);
 const MESSAGE_BYTES: usize = 1300;
 
 /// A router between an honest neighbour and another one, both played by the test.
-struct Victim {
-    router: Router,
+pub(crate) struct Victim {
+    pub(crate) router: Router,
     now: Instant,
     number: u32,
     syncs: Vec<(NodeId, u32)>,
@@ -30,7 +30,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now = now();
         let config = (&RouterConfig::default(), Arc::new(ProofBook::new(Nursery)));
         let mut chance = ChaCha8Rng::seed_from_u64(7);
@@ -60,7 +60,7 @@ impl Victim {
         }
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.router.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -75,7 +75,7 @@ impl Victim {
     }
 
     /// A neighbour tells of ways.
-    fn hear_of(&mut self, from: NodeId, ways: &[(NodeId, u16, u16)]) {
+    pub(crate) fn hear_of(&mut self, from: NodeId, ways: &[(NodeId, u16, u16)]) {
         let (_, sync) = *self.syncs.iter().rev().find(|(to, _)| *to == from).unwrap();
         self.number += 1;
         let mut packer = UpdatesPacker::new(sync, self.number, self.number, 100_000);
@@ -87,7 +87,12 @@ impl Victim {
         self.wait_a_little();
     }
 
-    fn hear_proof(&mut self, from: NodeId, item: ProofItem<'_>) {
+    pub(crate) fn lose(&mut self, neighbour: NodeId) {
+        self.router.on_neighbour_down(neighbour, self.now);
+        self.collect();
+    }
+
+    pub(crate) fn hear_proof(&mut self, from: NodeId, item: ProofItem<'_>) {
         let mut packer = ProofsPacker::new(MESSAGE_BYTES);
         assert!(packer.push(&item));
         self.hear(from, &packer.finish());
@@ -100,7 +105,7 @@ impl Victim {
         self.hear_proof(from, ProofItem { claim, certificate: &certificate, signature: &signature });
     }
 
-    fn next_hop(&self) -> Option<NodeId> {
+    pub(crate) fn next_hop(&self) -> Option<NodeId> {
         self.router.next_hop(&ORIGIN)
     }
 
@@ -124,7 +129,7 @@ impl Victim {
         self.said.iter().filter(|(other, _)| *other == to).map(|(_, bytes)| proofs(bytes)).sum()
     }
 
-    fn asked(&self, of: NodeId) -> usize {
+    pub(crate) fn asked(&self, of: NodeId) -> usize {
         let asks =
             |bytes: &Vec<u8>| matches!(RoutingMessage::decode(bytes), Ok(RoutingMessage::ProofRequests(_)));
         self.said.iter().filter(|(to, bytes)| *to == of && asks(bytes)).count()
@@ -180,7 +185,9 @@ fn forged_foreign_and_borrowed_proofs_are_refused() {
         victim.hear_proof(MALLORY, item);
 
         assert_eq!((victim.next_hop(), victim.told(HONEST)), (None, vec![]), "{what}");
-        assert_eq!(victim.router.counters().proofs_refused, 1, "{what}");
+        let counters = victim.router.counters();
+        let expected = if what == "for prefixes" { (0, 1) } else { (1, 0) };
+        assert_eq!((counters.proofs_refused, counters.prefixes_refused), expected, "{what}");
     }
 }
 

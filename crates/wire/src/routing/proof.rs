@@ -1,9 +1,8 @@
 //! What an origin signs of itself, and how the signature travels.
 
-use std::net::Ipv6Addr;
-
 use crate::codec::DecodeError;
 use crate::node_id::NodeId;
+use crate::prefix::{PREFIX_BYTES, Prefix};
 use crate::routing::RouteSeq;
 use crate::routing::list::{Item, List, front};
 
@@ -15,7 +14,6 @@ pub const PREFIXES_MAX: usize = 16;
 
 /// Bytes before the prefixes: 16 origin, 2 sequence number, 1 number of prefixes.
 const FRONT_BYTES: usize = 16 + 2 + 1;
-const PREFIX_BYTES: usize = 16 + 1;
 
 /// What an origin says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +43,6 @@ impl Claim<'_> {
         out.push(u8::try_from(prefixes.len() / PREFIX_BYTES).unwrap_or(u8::MAX));
         out.extend_from_slice(prefixes);
     }
-}
-
-/// All addresses that begin alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Prefix {
-    /// The first of them.
-    pub address: Ipv6Addr,
-    /// The number of bits that they have in common, up to 128.
-    pub bits: u8,
 }
 
 /// A claim, the certificate of whoever made it, and the signature with that certificate's key.
@@ -112,24 +101,4 @@ fn write_counted(bytes: &[u8], out: &mut Vec<u8>) {
     let count = u16::try_from(bytes.len()).unwrap_or(0);
     out.extend(count.to_be_bytes());
     out.extend_from_slice(&bytes[..usize::from(count)]);
-}
-
-impl<'a> Item<'a> for Prefix {
-    fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), DecodeError> {
-        let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
-            return Err(DecodeError::Truncated { len: bytes.len(), needed: PREFIX_BYTES });
-        };
-        let [address @ .., bits] = *prefix;
-        let address = u128::from_be_bytes(address);
-        // One prefix has one form: no bits behind its length.
-        if bits > 128 || address.checked_shl(u32::from(bits)).unwrap_or(0) != 0 {
-            return Err(DecodeError::Value);
-        }
-        Ok((Self { address: address.into(), bits }, rest))
-    }
-
-    fn write_into(&self, out: &mut Vec<u8>) {
-        out.extend(self.address.octets());
-        out.push(self.bits);
-    }
 }

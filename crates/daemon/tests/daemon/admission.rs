@@ -1,0 +1,231 @@
+//! Whom nodes admit, changed while they run: files are written, and what is revoked is gone.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use peerbound_daemon::{Daemon, DaemonConfig, ReloadReport, Reloader, Watcher, unix_seconds};
+use peerbound_dtls::{Authority, Certification, Identity, Revoked, Validity, serial_number};
+use peerbound_node::{NeighbourView, node_id, prefix_uri};
+use tempfile::TempDir;
+
+use crate::support::wait_until;
+
+/// A folder with an authority and the files of some nodes.
+struct Site {
+    folder: TempDir,
+    authority: Authority,
+    nodes: Vec<(String, Identity)>,
+}
+
+impl Site {
+    fn new(names: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let authority = Authority::generate("test root", validity()).unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.certificate_to_pem().unwrap()).unwrap();
+        let mut site = Self { folder, authority, nodes: Vec::new() };
+        site.revoke(&[], 1);
+        for name in names {
+            let uris = [prefix_uri(&"10.7.0.0/16".parse().unwrap())];
+            let identity = site.authority.issue_as(&certification(name, &uris)).unwrap();
+            site.write(name, &identity);
+            site.nodes.push(((*name).to_owned(), identity));
+        }
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, identity: &Identity) {
+        fs::write(self.path(&format!("{name}.key")), identity.key_to_pem().unwrap()).unwrap();
+        self.put(&format!("{name}.pem"), &identity.certificates_to_pem().unwrap());
+    }
+
+    /// Replaces a file as a whole.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path("half"), bytes).unwrap();
+        fs::rename(self.path("half"), self.path(name)).unwrap();
+    }
+
+    fn identity(&self, name: &str) -> &Identity {
+        &self.nodes.iter().find(|(other, _)| other == name).unwrap().1
+    }
+
+    fn revoke(&self, names: &[&str], number: u32) {
+        let serial = |name: &&str| serial_number(self.identity(name).certificate()).unwrap();
+        let serials: Vec<_> = names.iter().map(serial).collect();
+        let revoked: Vec<_> =
+            serials.iter().map(|serial| Revoked { serial, at: unix_seconds() - 1 }).collect();
+        let list = self.authority.revocation_list(&revoked, number, validity()).unwrap();
+        self.put("crl.pem", &list.to_pem().unwrap());
+    }
+
+    /// Writes the configuration of a node.
+    fn configure(&self, name: &str, more: &str, neighbours: &[(&str, Option<SocketAddr>)]) -> PathBuf {
+        let mut text = format!(
+            "[node]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\nlisten = \"127.0.0.1:0\"\n{more}\n"
+        );
+        for (neighbour, address) in neighbours {
+            let id = node_id(&self.identity(neighbour).key_hash());
+            text += &format!("[[neighbour]]\nname = \"{neighbour}\"\nid = \"{id}\"\n");
+            if let Some(address) = address {
+                text += &format!("address = \"{address}\"\n");
+            }
+        }
+        fs::write(self.path(&format!("{name}.toml")), text).unwrap();
+        self.path(&format!("{name}.toml"))
+    }
+}
+
+fn validity() -> Validity {
+    Validity::days(unix_seconds(), 1)
+}
+
+fn certification<'a>(name: &'a str, uris: &'a [String]) -> Certification<'a> {
+    Certification { name, uris, validity: validity() }
+}
+
+/// A node that was started with a file.
+struct Running {
+    daemon: Daemon,
+    reloader: Arc<Reloader>,
+    _watcher: Watcher,
+}
+
+impl Running {
+    fn start(path: PathBuf) -> Self {
+        let daemon = Daemon::start(DaemonConfig::load(&path, unix_seconds()).unwrap()).unwrap();
+        let reloader = Arc::new(Reloader::new(path, daemon.handle()).unwrap());
+        let watcher = Watcher::start(Arc::clone(&reloader)).unwrap();
+        Self { daemon, reloader, _watcher: watcher }
+    }
+
+    fn neighbour(&self, name: &str) -> Option<NeighbourView> {
+        let neighbours = self.daemon.status().unwrap().neighbours;
+        neighbours.into_iter().find(|neighbour| neighbour.name == name)
+    }
+
+    fn is_up(&self, name: &str) -> bool {
+        self.neighbour(name).is_some_and(|neighbour| neighbour.is_usable)
+    }
+
+    fn error(&self, name: &str) -> String {
+        self.neighbour(name).and_then(|neighbour| neighbour.last_error).unwrap_or_default()
+    }
+}
+
+fn keys(report: &ReloadReport) -> (Vec<&str>, Vec<&str>) {
+    (
+        report.applied.iter().map(|reloaded| reloaded.key.as_str()).collect(),
+        report.needs_restart.iter().map(|reloaded| reloaded.key.as_str()).collect(),
+    )
+}
+
+const CERTIFIED: &str = "roots = [\"ca.pem\"]\ncrl = [\"crl.pem\"]";
+
+#[test]
+fn a_neighbour_that_is_revoked_is_gone_and_others_stay() {
+    let site = Site::new(&["A", "B", "C"]);
+    let a = Running::start(site.configure("A", CERTIFIED, &[("B", None), ("C", None)]));
+    let at_a = Some(a.daemon.address());
+    let b = Running::start(site.configure("B", "roots = [\"ca.pem\"]", &[("A", at_a)]));
+    let c = Running::start(site.configure("C", "roots = [\"ca.pem\"]", &[("A", at_a)]));
+    wait_until("both are up", || a.is_up("B") && a.is_up("C") && b.is_up("A") && c.is_up("A"));
+
+    site.revoke(&["B"], 2);
+
+    wait_until("B is gone", || !a.is_up("B"));
+    assert!(a.error("B").contains("certificate revoked"), "{}", a.error("B"));
+    wait_until("B hears of it", || !b.is_up("A"));
+    assert!(a.is_up("C"));
+    let before = a.daemon.status().unwrap().counters.peers_refused;
+    wait_until("B comes again and is refused", || a.daemon.status().unwrap().counters.peers_refused > before);
+    assert!(!a.is_up("B") && a.is_up("C"));
+}
+
+#[test]
+fn who_is_not_on_the_list_of_members_is_parted_from_and_comes_back_with_it() {
+    let site = Site::new(&["A", "B"]);
+    site.put("members.txt", b"A\nB\n");
+    let allowing = "roots = [\"ca.pem\"]\nallow = \"members.txt\"";
+    let a = Running::start(site.configure("A", allowing, &[("B", None)]));
+    let at_a = Some(a.daemon.address());
+    let b = Running::start(site.configure("B", "roots = [\"ca.pem\"]", &[("A", at_a)]));
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+
+    site.put("members.txt", b"A # and nobody else\n");
+    wait_until("B is gone", || !a.is_up("B"));
+    assert!(a.error("B").contains("not on the list of members"), "{}", a.error("B"));
+
+    site.put("members.txt", b"A\nB\n");
+    wait_until("B is back", || a.is_up("B") && b.is_up("A"));
+}
+
+#[test]
+fn nodes_that_pin_keys_need_no_authority() {
+    let site = Site::new(&["A", "B", "C"]);
+    let others = Authority::generate("nobody's root", validity()).unwrap();
+    // Its certificate is of an authority that nobody trusts; its key is what is pinned.
+    let b = others.issue("B", validity()).unwrap();
+    site.write("B", &b);
+    let pinned = "admission = \"pinned\"";
+    let id = node_id(&b.key_hash());
+    let a = site.configure("A", pinned, &[("C", None)]);
+    let text = fs::read_to_string(&a).unwrap() + &format!("[[neighbour]]\nname = \"B\"\nid = \"{id}\"\n");
+    fs::write(&a, text).unwrap();
+    let a = Running::start(a);
+    let b = Running::start(site.configure("B", pinned, &[("A", Some(a.daemon.address()))]));
+
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+}
+
+#[test]
+fn a_reload_says_key_by_key_what_is_in_force() {
+    let site = Site::new(&["A", "B", "C"]);
+    let a = Running::start(site.configure("A", CERTIFIED, &[("B", None)]));
+    let at_a = Some(a.daemon.address());
+    let b = Running::start(site.configure("B", CERTIFIED, &[("A", at_a)]));
+    let c = Running::start(site.configure("C", CERTIFIED, &[("A", at_a)]));
+    wait_until("B is up", || a.is_up("B") && b.is_up("A"));
+    let unchanged = a.reloader.reload().unwrap();
+    assert_eq!(keys(&unchanged), (vec![], vec![]));
+
+    site.configure("A", &format!("{CERTIFIED}\nmtu = 1300"), &[("C", None)]);
+    let report = a.reloader.reload().unwrap();
+
+    assert_eq!(keys(&report), (vec!["neighbour", "neighbour"], vec!["node.mtu"]));
+    assert!(a.neighbour("B").is_none());
+    wait_until("C is up and B is not", || a.is_up("C") && c.is_up("A") && !b.is_up("A"));
+    let again = a.reloader.reload().unwrap();
+    assert_eq!(keys(&again), (vec![], vec!["node.mtu"]), "it waits still");
+
+    site.configure("A", &format!("{CERTIFIED}\nmtu = 1"), &[("C", None)]);
+    let error = a.reloader.reload().unwrap_err().to_string();
+    assert!(error.contains("node.mtu"), "{error}");
+    assert!(a.is_up("C"), "nothing of it is in force");
+}
+
+#[test]
+fn our_certificate_is_renewed_while_we_run_and_another_key_is_another_node() {
+    let site = Site::new(&["A", "B"]);
+    let a = Running::start(site.configure("A", CERTIFIED, &[("B", None)]));
+    let b = Running::start(site.configure("B", CERTIFIED, &[("A", Some(a.daemon.address()))]));
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+    let former = a.reloader.certificate_expires_at().unwrap();
+
+    let longer = Validity::days(unix_seconds(), 9);
+    let what = Certification { name: "A", uris: &[], validity: longer };
+    let renewed = site.authority.renew(site.identity("A").certificate(), &what).unwrap();
+    site.put("A.pem", &renewed.to_pem().unwrap());
+    wait_until("it is in force", || a.reloader.certificate_expires_at().unwrap() > former);
+    assert!(a.is_up("B"), "the session goes on");
+
+    site.write("A", &site.authority.issue("A", validity()).unwrap());
+    let report = a.reloader.reload().unwrap();
+    assert!(report.applied.is_empty(), "{report:?}");
+    assert!(report.needs_restart[0].what.contains("another key"), "{report:?}");
+    assert!(a.is_up("B"));
+}

@@ -1,0 +1,57 @@
+//! The part of a node that knows whose an IP address is: its own by its key, or announced and certified.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use peerbound_wire::NodeId;
+
+use crate::node::Node;
+
+impl Node {
+    /// Returns the node that packets to an address are for: the one whose overlay address it is, else the
+    /// one that announces it by the longest prefix; of several the nearest, and of equally near ones that
+    /// with the smallest id. It may be ourselves. `None` when nobody is known.
+    #[must_use]
+    pub fn resolve(&self, address: IpAddr) -> Option<NodeId> {
+        let address = as_ipv6(address);
+        self.node_at(address).or_else(|| self.router.as_ref()?.announcer_of(address))
+    }
+
+    /// Returns whether packets that a node sent may have this source address: its own overlay address, or one
+    /// that its certificate lets it announce, and that it announces.
+    #[must_use]
+    pub fn may_send_from(&self, source: NodeId, address: IpAddr) -> bool {
+        let address = as_ipv6(address);
+        if source.address() == address {
+            return true;
+        }
+        // A prefix may hold the overlay addresses of others, and these are theirs all the same.
+        self.router.as_ref().is_some_and(|router| router.announces(&source, address))
+            && self.node_at(address).is_none()
+    }
+
+    /// Returns the node that has an overlay address, as far as it is known: a neighbour, or one to which
+    /// there is a learned way.
+    #[must_use]
+    pub fn node_at(&self, address: Ipv6Addr) -> Option<NodeId> {
+        let octets = address.octets();
+        // An address lacks the first byte of the id: 256 look-ups find it, and callers remember.
+        octets.first().filter(|first| **first == 0xfd)?;
+        (0..=u8::MAX).find_map(|first| {
+            let mut id = octets;
+            id[0] = first;
+            let id = NodeId::new(id);
+            let is_known = id == self.us
+                || self.neighbours.get(&id).is_some()
+                || self.learned_next_hop(&id).is_some()
+                || self.config.routes.iter().any(|route| route.destination == id);
+            is_known.then_some(id)
+        })
+    }
+}
+
+fn as_ipv6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
