@@ -1,6 +1,8 @@
 //! The command line as a whole program: what it answers to wrong requests, what it writes, how it
 //! ends. One module per hazard.
 
+#[cfg(unix)]
+mod enrolment;
 mod folder;
 mod json;
 mod node_commands;
@@ -8,6 +10,8 @@ mod packaging;
 mod passphrases;
 mod pipes;
 mod pki_files;
+#[cfg(unix)]
+mod pki_lifecycle;
 mod proofs;
 mod runs;
 mod scenarios;

@@ -8,6 +8,7 @@ mod columns;
 mod completions;
 mod demo;
 mod exec;
+mod enrol;
 mod groups;
 mod keep;
 mod listen;
@@ -67,6 +68,8 @@ enum Command {
     Up(up::UpArguments),
     /// Run a command where a node of a running topology is.
     Exec(exec::ExecArguments),
+    /// Become a member: make a key here, and have it certified with the token of an invitation.
+    Join(enrol::JoinArguments),
     /// Run a node until it is told to stop.
     Run(run::RunArguments),
     /// Read a node's configuration and say what is wrong with it.
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Pki(command) => pki::pki(&command, &output),
         Command::Up(arguments) => up::up(&arguments, &output),
         Command::Exec(arguments) => exec::exec(&arguments),
+        Command::Join(arguments) => enrol::join(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),

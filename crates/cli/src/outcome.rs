@@ -34,6 +34,13 @@ impl Failure {
         Self::World(error.into())
     }
 
+    /// Returns why, for whoever decides anew whose fault it is.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Request(error) | Self::World(error) => error,
+        }
+    }
+
     /// Prints one sentence and returns the exit code. A reader that went away is no failure.
     pub(crate) fn report(&self) -> ExitCode {
         let (error, code) = match self {

@@ -15,17 +15,17 @@ use peerbound_node::{certified_prefixes, node_id, prefix_uri};
 use peerbound_wire::{PREFIXES_MAX, Prefix};
 use serde::Serialize;
 
+use crate::enrol;
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
-use crate::pki::files::hold;
-use crate::pki::ledger::{Entry, Ledger};
 
 mod changing;
 mod checking;
 mod files;
 mod ledger;
 
-pub(crate) use files::{Secrecy, write_new};
+pub(crate) use files::{Secrecy, hold, put, write_new};
+pub(crate) use ledger::{Entry, LIST, Ledger};
 
 /// What OpenSSL makes room for when it asks for the passphrase of a key (PEM_BUFSIZE).
 const PASSPHRASE_BYTES_MAX: usize = 1024;
@@ -45,6 +45,10 @@ pub(crate) enum PkiCommand {
     Revoke(changing::RevokeArguments),
     /// Sign the list of what is revoked anew, before its next update is due: crl.pem.
     Crl(changing::CrlArguments),
+    /// Make a token with which a host may join once: `peerbound join TOKEN`.
+    Invite(enrol::InviteArguments),
+    /// Wait for those who have a token, and certify their keys.
+    Serve(enrol::ServeArguments),
     /// Say who a certificate is for, and which node id follows from its key.
     Show(ShowArguments),
     /// Say what is wrong with an authority's folder or with the files of a node, and what expires when.
@@ -115,6 +119,8 @@ pub(crate) fn pki(command: &PkiCommand, output: &Output) -> CommandResult {
         PkiCommand::Renew(arguments) => changing::renew(arguments, output),
         PkiCommand::Revoke(arguments) => changing::revoke(arguments, output),
         PkiCommand::Crl(arguments) => changing::crl(arguments, output),
+        PkiCommand::Invite(arguments) => enrol::invite(arguments, output),
+        PkiCommand::Serve(arguments) => enrol::serve(arguments, output),
         PkiCommand::Show(arguments) => show(&arguments.file, output),
         PkiCommand::Check(arguments) => checking::check(arguments, output),
     }
@@ -156,7 +162,7 @@ fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
     show(&arguments.dir.join(format!("{}.pem", arguments.name)), output)
 }
 
-fn prefix_uris(prefixes: &[Prefix]) -> Result<Vec<String>, Failure> {
+pub(crate) fn prefix_uris(prefixes: &[Prefix]) -> Result<Vec<String>, Failure> {
     if prefixes.len() > PREFIXES_MAX {
         let count = prefixes.len();
         return Err(Failure::Request(anyhow!(
@@ -166,7 +172,7 @@ fn prefix_uris(prefixes: &[Prefix]) -> Result<Vec<String>, Failure> {
     Ok(prefixes.iter().map(prefix_uri).collect())
 }
 
-fn read_authority(dir: &Path, passphrase: Option<&[u8]>) -> Result<Authority, Failure> {
+pub(crate) fn read_authority(dir: &Path, passphrase: Option<&[u8]>) -> Result<Authority, Failure> {
     let (certificate_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
     let read = |path: &Path| {
         fs::read(path).map_err(|error| match error.kind() {
@@ -255,7 +261,7 @@ fn write_pair(dir: &Path, name: &str, certificate: &[u8], key: &[u8]) -> Result<
     write_new(&dir.join(format!("{name}.pem")), certificate, Secrecy::Public)
 }
 
-fn refuse_to_replace(dir: &Path, name: &str) -> Result<(), Failure> {
+pub(crate) fn refuse_to_replace(dir: &Path, name: &str) -> Result<(), Failure> {
     for path in [dir.join(format!("{name}.pem")), dir.join(format!("{name}.key"))] {
         if path.exists() {
             let problem = "is there already and is not replaced: remove it, or choose another name or folder";
@@ -276,7 +282,7 @@ pub(crate) fn about(path: &Path, problem: &str, error: std::io::Error) -> Failur
 
 /// Takes the passphrase from the first line of the file, or from the variable; where neither is
 /// given there is none.
-fn passphrase(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+pub(crate) fn passphrase(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
     let (text, place) = match file {
         Some(file) => {
             let text = fs::read_to_string(file)
@@ -310,7 +316,7 @@ fn authority_name(text: &str) -> Result<String, String> {
 }
 
 /// A name that is a file name on every system and a label in a certificate.
-fn node_name(text: &str) -> Result<String, String> {
+pub(crate) fn node_name(text: &str) -> Result<String, String> {
     let is_good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if text.is_empty() || text.len() > 63 || text.starts_with('.') || !text.chars().all(is_good) {
         return Err(

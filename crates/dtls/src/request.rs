@@ -92,6 +92,14 @@ impl CertificateRequest {
         }
     }
 
+    /// Returns the public key in DER (SubjectPublicKeyInfo).
+    ///
+    /// # Errors
+    /// When OpenSSL cannot encode it.
+    pub fn key_der(&self) -> Result<Vec<u8>, ErrorStack> {
+        self.key()?.public_key_to_der()
+    }
+
     pub(crate) fn key(&self) -> Result<PKey<Public>, ErrorStack> {
         self.0.public_key()
     }

@@ -21,10 +21,10 @@ pub(crate) enum Secrecy {
 }
 
 /// Holds the folder of an authority for one command; the system lets go of it however that ends.
-pub(super) struct Hold(#[expect(dead_code, reason = "it is held, and let go of when dropped")] Flock<File>);
+pub(crate) struct Hold(#[expect(dead_code, reason = "it is held, and let go of when dropped")] Flock<File>);
 
 /// Waits until no other command changes the files of an authority.
-pub(super) fn hold(dir: &Path) -> Result<Hold, Failure> {
+pub(crate) fn hold(dir: &Path) -> Result<Hold, Failure> {
     let path = dir.join(".lock");
     let started = Instant::now();
     loop {
@@ -54,7 +54,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(
 }
 
 /// Puts a file in the place of another, or makes it: to the disk beside it first, and then by one rename.
-pub(super) fn put(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), Failure> {
+pub(crate) fn put(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), Failure> {
     let refused = |error| about(path, "cannot be written", error);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let half = path.with_file_name(format!(".{name}.half"));

@@ -14,9 +14,9 @@ use crate::pki::about;
 use crate::pki::files::{Secrecy, put};
 
 /// The file of the ledger.
-pub(super) const LEDGER: &str = "ledger.json";
+pub(crate) const LEDGER: &str = "ledger.json";
 /// The file with the list of what is revoked.
-pub(super) const LIST: &str = "crl.pem";
+pub(crate) const LIST: &str = "crl.pem";
 
 /// Certificates that one authority keeps book of: 100,000 x about 200 bytes = 20 MB.
 const ENTRIES_MAX: usize = 100_000;
@@ -24,27 +24,27 @@ const ENTRIES_MAX: usize = 100_000;
 /// The ledger of an authority.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// How many lists of revoked certificates were signed.
-    pub(super) lists: u32,
+    pub(crate) lists: u32,
     /// The certificates, in the order in which they were issued.
-    pub(super) certificates: Vec<Entry>,
+    pub(crate) certificates: Vec<Entry>,
 }
 
 /// One certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entry {
-    pub(super) serial: String,
-    pub(super) name: String,
+pub(crate) struct Entry {
+    pub(crate) serial: String,
+    pub(crate) name: String,
     /// In seconds since 1970.
-    pub(super) expires_at: i64,
+    pub(crate) expires_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) revoked_at: Option<i64>,
+    pub(crate) revoked_at: Option<i64>,
 }
 
 impl Entry {
-    pub(super) fn of(certificate: &X509Ref) -> Result<Self, Failure> {
+    pub(crate) fn of(certificate: &X509Ref) -> Result<Self, Failure> {
         Ok(Self {
             serial: serial_number(certificate).map_err(Failure::world)?,
             name: common_name(certificate),
@@ -56,7 +56,7 @@ impl Entry {
 
 impl Ledger {
     /// Reads the ledger; an authority without one has issued nothing that it knows of.
-    pub(super) fn read(dir: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(dir: &Path) -> Result<Self, Failure> {
         let path = dir.join(LEDGER);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -69,13 +69,13 @@ impl Ledger {
         })
     }
 
-    pub(super) fn write(&self, dir: &Path) -> Result<(), Failure> {
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
         let text = serde_json::to_vec_pretty(self).map_err(Failure::world)?;
         put(&dir.join(LEDGER), &text, Secrecy::Public)
     }
 
     /// Notes a certificate, unless it is there.
-    pub(super) fn note(&mut self, entry: Entry) -> Result<(), Failure> {
+    pub(crate) fn note(&mut self, entry: Entry) -> Result<(), Failure> {
         if self.certificates.iter().any(|known| known.serial == entry.serial) {
             return Ok(());
         }
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     /// Revokes all certificates of a name; returns their numbers that were not revoked before.
-    pub(super) fn revoke(&mut self, name: &str, at: i64) -> Vec<String> {
+    pub(crate) fn revoke(&mut self, name: &str, at: i64) -> Vec<String> {
         let of_name = self.certificates.iter_mut().filter(|entry| entry.name == name);
         let valid = of_name.filter(|entry| entry.revoked_at.is_none());
         valid
@@ -106,18 +106,18 @@ impl Ledger {
     }
 
     /// Returns whether the certificate with this number is revoked.
-    pub(super) fn is_revoked(&self, serial: &str) -> bool {
+    pub(crate) fn is_revoked(&self, serial: &str) -> bool {
         self.certificates.iter().any(|entry| entry.serial == serial && entry.revoked_at.is_some())
     }
 
     /// Returns how many are revoked.
-    pub(super) fn revoked(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn revoked(&self) -> impl Iterator<Item = &Entry> {
         self.certificates.iter().filter(|entry| entry.revoked_at.is_some())
     }
 
     /// Signs a list of what is revoked, and puts it in place of the last one. The ledger comes first: what it
     /// says is on the next list, even when this command does not live to write it.
-    pub(super) fn publish(&mut self, dir: &Path, authority: &Authority, days: u32) -> Result<(), Failure> {
+    pub(crate) fn publish(&mut self, dir: &Path, authority: &Authority, days: u32) -> Result<(), Failure> {
         self.lists += 1;
         self.write(dir)?;
         let revoked: Vec<_> = self

@@ -1,5 +1,6 @@
 //! Routers alone, without sessions: one module per hazard.
 
+mod changing;
 mod loops;
 mod mesh;
 mod prefixes;

@@ -23,7 +23,7 @@ const MESSAGE_BYTES: usize = 1300;
 /// A router between an honest neighbour and another one, both played by the test.
 pub(crate) struct Victim {
     pub(crate) router: Router,
-    now: Instant,
+    pub(crate) now: Instant,
     number: u32,
     syncs: Vec<(NodeId, u32)>,
     said: Vec<(NodeId, Vec<u8>)>,
@@ -37,13 +37,17 @@ impl Victim {
         let router =
             Router::new(US, &[MALLORY, HONEST], config, Toy(US), MESSAGE_BYTES, &mut chance, now).unwrap();
         let mut victim = Self { router, now, number: 0, syncs: Vec::new(), said: Vec::new() };
-        for id in [MALLORY, HONEST] {
-            victim.router.on_neighbour_up(id, now);
-            let mut sync = Vec::new();
-            RoutingMessage::Sync(peerbound_wire::Sync { ours: 77, yours: 0 }).encode_into(&mut sync);
-            victim.hear(id, &sync);
-        }
+        victim.greet(MALLORY);
+        victim.greet(HONEST);
         victim
+    }
+
+    /// The link with a neighbour comes up, and it wants to be told everything.
+    pub(crate) fn greet(&mut self, id: NodeId) {
+        self.router.on_neighbour_up(id, self.now);
+        let mut sync = Vec::new();
+        RoutingMessage::Sync(peerbound_wire::Sync { ours: 77, yours: 0 }).encode_into(&mut sync);
+        self.hear(id, &sync);
     }
 
     fn hear(&mut self, from: NodeId, bytes: &[u8]) {
@@ -99,7 +103,7 @@ impl Victim {
         self.wait_a_little();
     }
 
-    fn hear_true_proof(&mut self, from: NodeId, origin: NodeId, seqno: u16) {
+    pub(crate) fn hear_true_proof(&mut self, from: NodeId, origin: NodeId, seqno: u16) {
         let claim = claim(origin, seqno);
         let (certificate, signature) = signed(origin, &claim);
         self.hear_proof(from, ProofItem { claim, certificate: &certificate, signature: &signature });
@@ -110,7 +114,7 @@ impl Victim {
     }
 
     /// Returns the ways to the origin that a neighbour was told of.
-    fn told(&self, to: NodeId) -> Vec<(u16, u16)> {
+    pub(crate) fn told(&self, to: NodeId) -> Vec<(u16, u16)> {
         let updates = self.said.iter().filter(|(other, _)| *other == to).filter_map(|(_, bytes)| {
             match RoutingMessage::decode(bytes) {
                 Ok(RoutingMessage::Updates(updates)) => Some(updates.items),
