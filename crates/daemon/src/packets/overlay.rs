@@ -14,6 +14,9 @@ pub(crate) trait Overlay {
     /// Returns the node that has an address, or announces a prefix that holds it.
     fn node_of(&self, address: Ipv6Addr) -> Option<NodeId>;
 
+    /// Returns whether packets that a node sends may have this source address.
+    fn may_send_from(&self, node: NodeId, address: Ipv6Addr) -> bool;
+
     /// Returns the largest packet that reaches a node, as far as is known.
     fn packet_bytes_max(&self, destination: NodeId) -> Option<usize>;
 
@@ -27,7 +30,11 @@ impl Overlay for Node {
     }
 
     fn node_of(&self, address: Ipv6Addr) -> Option<NodeId> {
-        self.node_at(address)
+        self.resolve(address.into())
+    }
+
+    fn may_send_from(&self, node: NodeId, address: Ipv6Addr) -> bool {
+        Node::may_send_from(self, node, address.into())
     }
 
     fn packet_bytes_max(&self, _destination: NodeId) -> Option<usize> {
