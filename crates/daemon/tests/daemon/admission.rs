@@ -229,3 +229,82 @@ fn our_certificate_is_renewed_while_we_run_and_another_key_is_another_node() {
     assert!(report.needs_restart[0].what.contains("another key"), "{report:?}");
     assert!(a.is_up("B"));
 }
+
+#[test]
+fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
+    let site = Site::new(&["A", "B"]);
+    let others = Authority::generate("nobody's root", validity()).unwrap();
+    let foreign = others.revocation_list(&[], 1, validity()).unwrap();
+    site.put("foreign.pem", &foreign.to_pem().unwrap());
+    site.put("members.txt", format!("A\n{}\n", "x".repeat(65)).as_bytes());
+    let seventeen: Vec<_> = (0..17).map(|number| format!("\"10.7.{number}.0/24\"")).collect();
+    let seventeen = format!("routing = \"dynamic\"\nannounce = [{}]", seventeen.join(", "));
+    let roots = "roots = [\"ca.pem\"]\n";
+
+    for (more, expected) in [
+        ("crl = [\"nowhere.pem\"]", "node.crl: "),
+        ("crl = [\"A.key\"]", "node.crl: "),
+        ("crl = [\"foreign.pem\"]", "is of none of our roots"),
+        ("allow = \"members.txt\"", "line 2 is no member"),
+        ("allow = \"nowhere.txt\"", "node.allow: "),
+        ("admission = \"pined\"", "unknown variant `pined`, expected `certified` or `pinned`"),
+        ("admission = \"pinned\"", "node.roots: means nothing where keys are pinned"),
+        ("announce = [\"10.7.0.0/16\"]", "node.announce: prefixes are told of where ways are learned"),
+        ("routing = \"dynamic\"\nannounce = [\"10.7.0.0\"]", "node.announce: \"10.7.0.0\" is no prefix"),
+        ("routing = \"dynamic\"\nannounce = [\"10.7.1.0/16\"]", "write 10.7.0.0/16"),
+        ("routing = \"dynamic\"\nannounce = [\"10.8.0.0/16\"]", "does not carry 10.8.0.0/16"),
+        ("routing = \"dynamic\"\nannounce = [\"10.7.1.0/24\", \"10.7.1.0/24\"]", "stands there twice"),
+        (&seventeen, "17 are more than the 16 prefixes"),
+        ("link_cost = \"round-trip\"", "node.link_cost: round trips decide nothing where routes are static"),
+        ("link_cost = \"fast\"", "unknown variant `fast`, expected `static` or `round-trip`"),
+    ] {
+        let path = site.configure("A", &format!("{roots}{more}"), &[("B", None)]);
+        let sentence = DaemonConfig::load(&path, unix_seconds()).unwrap_err().to_string();
+        assert!(sentence.contains(expected), "{more}: {sentence}");
+        assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    }
+    for (more, expected) in [
+        ("crl = [\"crl.pem\"]", "node.crl: means nothing where keys are pinned"),
+        ("allow = \"members.txt\"", "node.allow: means nothing where keys are pinned"),
+        ("routing = \"dynamic\"", "node.routing: dynamic routing takes roots"),
+    ] {
+        let path = site.configure("A", &format!("admission = \"pinned\"\n{more}"), &[("B", None)]);
+        let sentence = DaemonConfig::load(&path, unix_seconds()).unwrap_err().to_string();
+        assert!(sentence.contains(expected), "{more}: {sentence}");
+    }
+}
+
+#[test]
+fn a_prefix_inside_of_what_the_certificate_carries_is_announced_and_found_by_others() {
+    let site = Site::new(&["A", "B"]);
+    let dynamic = format!("{CERTIFIED}\nrouting = \"dynamic\"");
+    let a = Running::start(site.configure(
+        "A",
+        &format!("{dynamic}\nannounce = [\"10.7.4.0/24\"]\nlink_cost = \"round-trip\""),
+        &[("B", None)],
+    ));
+    let b = Running::start(site.configure("B", &dynamic, &[("A", Some(a.daemon.address()))]));
+    let found = |address: &'static str| {
+        b.daemon.handle().with_node(move |node, _| node.resolve(address.parse().unwrap())).unwrap()
+    };
+    wait_until("B finds it", || found("10.7.4.1") == Some(a.daemon.id()));
+    assert_eq!(found("10.7.5.1"), None);
+    let may = |address: &'static str| {
+        let id = a.daemon.id();
+        b.daemon.handle().with_node(move |node, _| node.may_send_from(id, address.parse().unwrap())).unwrap()
+    };
+    assert!(may("10.7.4.200") && !may("10.7.5.200"));
+
+    // Announced anew while they run: B hears of it although it needs no newer number.
+    site.configure(
+        "A",
+        &format!("{dynamic}\nannounce = [\"10.7.5.0/24\"]\nlink_cost = \"round-trip\""),
+        &[("B", None)],
+    );
+    let report = a.reloader.reload().unwrap();
+
+    assert_eq!(keys(&report), (vec!["node.announce"], vec![]));
+    wait_until("B finds the other", || {
+        found("10.7.5.1") == Some(a.daemon.id()) && found("10.7.4.1").is_none()
+    });
+}

@@ -37,7 +37,8 @@ fn an_origin_that_is_trusted_no_longer_is_given_up_and_not_believed_anew() {
 
     let book = Arc::new(ProofBook::new(Wary(ORIGIN)));
     victim.router.replace_trust(Toy(US), book, victim.now).unwrap();
-    victim.wait(Duration::from_millis(100));
+    // What was told is not acknowledged by Mallory, so it is said again first.
+    victim.wait(Duration::from_secs(1));
 
     assert_eq!((victim.next_hop(), victim.router.next_hop(&other)), (None, Some(HONEST)));
     assert_eq!(victim.router.counters().origins_disowned, 1);
