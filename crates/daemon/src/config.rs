@@ -4,10 +4,12 @@
 mod error;
 mod file;
 mod reading;
+mod resolver;
 mod tun;
 mod valid;
 
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
+pub use resolver::{ResolverConfig, ResolverFile};
 pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;

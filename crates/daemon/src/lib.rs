@@ -9,13 +9,14 @@ mod daemon;
 mod data_thread;
 mod observe;
 mod packets;
+mod resolver;
 mod socket;
 mod tun;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile,
-    TunConfig, TunFile,
+    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ResolverConfig, ResolverFile,
+    ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -23,5 +24,6 @@ pub use daemon::{
 };
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
+pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use tun::TunError;

@@ -146,7 +146,7 @@ impl PacketSwitch {
             return Err(Refusal { reason: PacketDrop::NotForOne, complaint: None });
         }
         let us = overlay.us();
-        if !is_of(overlay, packet.source, us) {
+        if !overlay.is_address_of(packet.source, us) {
             // At its destination it would be taken for forged.
             let complaint = Some(Complaint::ForeignSource);
             return Err(Refusal { reason: PacketDrop::ForeignSource, complaint });
@@ -185,10 +185,10 @@ impl PacketSwitch {
     ) -> Result<(), PacketDrop> {
         let header = delivered.header;
         let packet = Packet::parse(&delivered.bytes).ok_or(PacketDrop::Malformed)?;
-        if !is_of(overlay, packet.source, header.source) {
+        if !overlay.is_address_of(packet.source, header.source) {
             return Err(PacketDrop::ForeignSource);
         }
-        if !is_of(overlay, packet.destination, overlay.us()) {
+        if !overlay.is_address_of(packet.destination, overlay.us()) {
             return Err(PacketDrop::ForeignDestination);
         }
         ecn::carry_mark(&mut delivered.bytes, packet.version, header.flags)
@@ -237,12 +237,6 @@ impl PacketSwitch {
     fn drop_packet(&mut self, reason: PacketDrop) {
         *self.counters.dropped.entry(reason).or_default() += 1;
     }
-}
-
-/// Says whether an address is a node's own, or in a prefix that it announces.
-fn is_of(overlay: &impl Overlay, address: Ipv6Addr, node: NodeId) -> bool {
-    // Overlay addresses follow from keys: whose they are is no matter of announcements.
-    address == node.address() || (address.octets()[0] != 0xfd && overlay.node_of(address) == Some(node))
 }
 
 fn is_for_one(address: Ipv6Addr) -> bool {
@@ -316,6 +310,10 @@ mod tests {
                 Some([10, 2, ..]) => Some(B),
                 _ => [A, B].into_iter().find(|node| node.address() == address),
             }
+        }
+
+        fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
+            self.node_of(address) == Some(node)
         }
 
         fn packet_bytes_max(&self, _: NodeId) -> Option<usize> {

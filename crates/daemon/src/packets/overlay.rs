@@ -14,6 +14,9 @@ pub(crate) trait Overlay {
     /// Returns the node that has an address, or announces a prefix that holds it.
     fn node_of(&self, address: Ipv6Addr) -> Option<NodeId>;
 
+    /// Returns whether an address is a node's own, or in a prefix that it may announce and announces.
+    fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool;
+
     /// Returns the largest packet that reaches a node, as far as is known.
     fn packet_bytes_max(&self, destination: NodeId) -> Option<usize>;
 
@@ -28,6 +31,10 @@ impl Overlay for Node {
 
     fn node_of(&self, address: Ipv6Addr) -> Option<NodeId> {
         self.node_at(address)
+    }
+
+    fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
+        address == node.address()
     }
 
     fn packet_bytes_max(&self, _destination: NodeId) -> Option<usize> {
