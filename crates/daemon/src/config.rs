@@ -6,6 +6,7 @@ mod announce;
 mod error;
 mod file;
 pub(crate) mod reading;
+mod resolver;
 mod tun;
 mod valid;
 
@@ -13,5 +14,6 @@ pub use admission::AdmissionFile;
 pub use announce::LinkCostFile;
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
+pub use resolver::{ResolverConfig, ResolverFile};
 pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;

@@ -17,6 +17,7 @@ use crate::config::DaemonConfig;
 use crate::data_thread::{DataThread, Local};
 use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
+use crate::resolver::{Resolver, ResolverError};
 use crate::socket::{BatchSocket, SocketCounters};
 use crate::tun::{Tun, TunError};
 
@@ -147,6 +148,9 @@ pub enum StartError {
     /// The interface could not be made.
     #[error(transparent)]
     Tun(#[from] TunError),
+    /// Names cannot be answered.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
     /// The poller or the thread could not be made.
     #[error("the data thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -183,6 +187,7 @@ pub struct Daemon {
     events: Receiver<Event>,
     finished: Receiver<Report>,
     thread: Option<JoinHandle<()>>,
+    resolver: Option<Resolver>,
 }
 
 impl Daemon {
@@ -200,7 +205,7 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, names, tun } = config;
+        let DaemonConfig { node, listen, names, tun, resolver } = config;
         let StartOptions { socket, observer, connect, mut ports } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
@@ -230,15 +235,21 @@ impl Daemon {
                 let _ = finished_out.send(data.run());
             })
             .map_err(StartError::Thread)?;
-        Ok(Self {
+        let handle = NodeHandle { commands, waker };
+        let mut daemon = Self {
             id,
             address,
             names: Arc::new(names),
-            handle: NodeHandle { commands, waker },
+            handle,
             events,
             finished,
             thread: Some(thread),
-        })
+            resolver: None,
+        };
+        // After the interface: it may answer at its address. From here on a failure stops the node again.
+        let started = resolver.map(|table| Resolver::start(table, &daemon.names, daemon.handle()));
+        daemon.resolver = started.transpose()?;
+        Ok(daemon)
     }
 
     /// Returns our id.
@@ -251,6 +262,12 @@ impl Daemon {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where names of nodes are answered, if they are.
+    #[must_use]
+    pub fn resolver_address(&self) -> Option<SocketAddr> {
+        self.resolver.as_ref().and_then(Resolver::address)
     }
 
     /// Returns what people call a node: its name from the configuration, else its short id.
@@ -365,6 +382,7 @@ impl Daemon {
     fn stop(&mut self, command: Command, deadline: Duration) -> Result<Report, ShutdownError> {
         // Taken whatever comes of it: a thread that missed its deadline is not waited for once more.
         let thread = self.thread.take();
+        self.resolver = None;
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
         let _ = self.handle.commands.send_timeout(command, deadline);

@@ -10,6 +10,7 @@ mod data_thread;
 mod observe;
 mod packets;
 mod reload;
+mod resolver;
 mod socket;
 mod tun;
 mod watching;
@@ -17,7 +18,7 @@ mod watching;
 pub use clock::{now, unix_seconds};
 pub use config::{
     AdmissionFile, ConfigError, ConfigFile, DaemonConfig, LinkCostFile, NeighbourFile, NodeFile,
-    ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
+    ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -26,6 +27,7 @@ pub use daemon::{
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};
+pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use tun::TunError;
 pub use watching::Watcher;

@@ -146,7 +146,7 @@ impl PacketSwitch {
             return Err(Refusal { reason: PacketDrop::NotForOne, complaint: None });
         }
         let us = overlay.us();
-        if !overlay.may_send_from(us, packet.source) {
+        if !overlay.is_address_of(packet.source, us) {
             // At its destination it would be taken for forged.
             let complaint = Some(Complaint::ForeignSource);
             return Err(Refusal { reason: PacketDrop::ForeignSource, complaint });
@@ -185,10 +185,10 @@ impl PacketSwitch {
     ) -> Result<(), PacketDrop> {
         let header = delivered.header;
         let packet = Packet::parse(&delivered.bytes).ok_or(PacketDrop::Malformed)?;
-        if !overlay.may_send_from(header.source, packet.source) {
+        if !overlay.is_address_of(packet.source, header.source) {
             return Err(PacketDrop::ForeignSource);
         }
-        if overlay.node_of(packet.destination) != Some(overlay.us()) {
+        if !overlay.is_address_of(packet.destination, overlay.us()) {
             return Err(PacketDrop::ForeignDestination);
         }
         ecn::carry_mark(&mut delivered.bytes, packet.version, header.flags)
@@ -312,9 +312,8 @@ mod tests {
             }
         }
 
-        fn may_send_from(&self, node: NodeId, address: Ipv6Addr) -> bool {
-            // Overlay addresses follow from keys: whose they are is no matter of announcements.
-            address == node.address() || (address.octets()[0] != 0xfd && self.node_of(address) == Some(node))
+        fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
+            self.node_of(address) == Some(node)
         }
 
         fn packet_bytes_max(&self, _: NodeId) -> Option<usize> {

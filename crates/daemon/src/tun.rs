@@ -78,7 +78,9 @@ impl Tun {
         interface.start(config.mtu).map_err(system("it cannot be started"))?;
         interface.add_address(address).map_err(system("our address cannot be set"))?;
         if config.routes {
-            interface.add_route(OVERLAY.0, OVERLAY.1).map_err(system("the route fd00::/8 cannot be set"))?;
+            interface.add_route(OVERLAY.0, OVERLAY.1).map_err(system(
+                "the route fd00::/8 cannot be set (with `routes = false` in [tun] you set routes yourself)",
+            ))?;
         }
         tracing::info!(name, %address, mtu = config.mtu, "The overlay has an interface");
         Ok(Self { device: Arc::new(device) })
@@ -121,5 +123,30 @@ fn error_of(name: &str, source: io::Error) -> TunError {
         io::ErrorKind::ResourceBusy => TunError::Busy { name },
         io::ErrorKind::NotFound => TunError::NoDevice { name, source },
         _ => TunError::System { name, what: "it cannot be made", source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_make_no_interface_is_told_three_ways_to_be_allowed_to() {
+        let error = error_of("peerbound0", io::Error::from_raw_os_error(1));
+
+        let said = error.to_string();
+        for part in ["peerbound0", "CAP_NET_ADMIN", "root", "setcap cap_net_admin+ep", "AmbientCapabilities"]
+        {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn other_troubles_are_told_apart() {
+        let said = |errno| error_of("peerbound0", io::Error::from_raw_os_error(errno)).to_string();
+
+        assert!(said(16).contains("in use by another program"), "{}", said(16));
+        assert!(said(2).contains("/dev/net/tun"), "{}", said(2));
+        assert!(said(22).contains("cannot be made"), "{}", said(22));
     }
 }

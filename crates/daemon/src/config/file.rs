@@ -11,6 +11,7 @@ use crate::config::admission::AdmissionFile;
 use crate::config::announce::LinkCostFile;
 use crate::config::error::ConfigError;
 use crate::config::reading;
+use crate::config::resolver::ResolverFile;
 use crate::config::tun::TunFile;
 
 /// A configuration file as it is typed.
@@ -30,6 +31,8 @@ pub struct ConfigFile {
     pub names: BTreeMap<String, String>,
     /// The interface through which programs of this host use the overlay.
     pub tun: Option<TunFile>,
+    /// Names of nodes for programs of this host.
+    pub resolver: Option<ResolverFile>,
 }
 
 /// The table `[node]`. Paths are relative to the file they stand in.
@@ -180,6 +183,8 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     })
 }
 
-fn some_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+pub(super) fn some_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
     address(deserializer).map(Some)
 }

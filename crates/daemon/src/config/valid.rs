@@ -12,6 +12,7 @@ use crate::config::admission::Trusting;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
+use crate::config::resolver::ResolverConfig;
 use crate::config::tun::TunConfig;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
@@ -49,13 +50,15 @@ pub struct DaemonConfig {
     pub names: BTreeMap<NodeId, String>,
     /// The interface through which programs of this host use the overlay.
     pub tun: Option<TunConfig>,
+    /// Names of nodes for programs of this host.
+    pub resolver: Option<ResolverConfig>,
 }
 
 impl DaemonConfig {
     /// Takes a node as it is, without a service on this host.
     #[must_use]
     pub fn new(node: NodeConfig, listen: SocketAddr) -> Self {
-        Self { node, listen, names: BTreeMap::new(), tun: None }
+        Self { node, listen, names: BTreeMap::new(), tun: None, resolver: None }
     }
 
     /// Reads a file and everything it names. `unix_seconds` is the time by which certificates are
@@ -107,7 +110,9 @@ impl Validation<'_> {
         };
         let node = NodeConfig { mtu, neighbours, routes, routing, return_path, ..NodeConfig::new(context) };
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
-        Ok(DaemonConfig { node, listen: file.node.listen, names, tun })
+        let resolver =
+            file.resolver.as_ref().map(|table| self.resolver(table, tun.as_ref(), us)).transpose()?;
+        Ok(DaemonConfig { node, listen: file.node.listen, names, tun, resolver })
     }
 
     fn mtu(&self, bytes: i64) -> Result<u16, ConfigError> {

@@ -14,8 +14,8 @@ pub(crate) trait Overlay {
     /// Returns the node that has an address, or announces a prefix that holds it.
     fn node_of(&self, address: Ipv6Addr) -> Option<NodeId>;
 
-    /// Returns whether packets that a node sends may have this source address.
-    fn may_send_from(&self, node: NodeId, address: Ipv6Addr) -> bool;
+    /// Returns whether an address is a node's own, or in a prefix that it may announce and announces.
+    fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool;
 
     /// Returns the largest packet that reaches a node, as far as is known.
     fn packet_bytes_max(&self, destination: NodeId) -> Option<usize>;
@@ -33,8 +33,8 @@ impl Overlay for Node {
         self.resolve(address.into())
     }
 
-    fn may_send_from(&self, node: NodeId, address: Ipv6Addr) -> bool {
-        Node::may_send_from(self, node, address.into())
+    fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
+        self.may_send_from(node, address.into())
     }
 
     fn packet_bytes_max(&self, _destination: NodeId) -> Option<usize> {

@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
@@ -14,6 +15,9 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+
+/// How far our routes are: whatever way the host has of its own, it prefers.
+const METRIC: u32 = 1024;
 
 /// The longest answer of the kernel: an error with the message that it is about.
 const ANSWER_BYTES_MAX: usize = 4096;
@@ -60,7 +64,8 @@ impl Interface {
     /// Leads a prefix into it.
     pub(crate) fn add_route(&mut self, prefix: IpAddr, bits: u8) -> io::Result<()> {
         let message = self.route(prefix, bits);
-        self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+        // Never in the place of a route that somebody else has set.
+        self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     fn route(&self, prefix: IpAddr, bits: u8) -> RouteMessage {
@@ -82,6 +87,7 @@ impl Interface {
         };
         message.attributes.push(RouteAttribute::Destination(prefix.into()));
         message.attributes.push(RouteAttribute::Oif(self.index));
+        message.attributes.push(RouteAttribute::Priority(METRIC));
         message
     }
 

@@ -1,6 +1,7 @@
 //! Configuration files: what is taken, and in which words the rest is refused.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
@@ -75,6 +76,70 @@ fn what_may_be_left_out_is_left_out() {
 
     assert_eq!(config.node.mtu, 1440);
     assert!(config.node.neighbours.is_empty() && config.node.routes.is_empty() && config.names.is_empty());
+}
+
+#[test]
+fn services_of_this_host_are_taken_as_they_are_meant() {
+    let site = Site::new();
+    let text = format!("{}\n[tun]\n\n[resolver]\nhosts_file = \"hosts\"\n", GOOD.replace("1200", "1500"));
+
+    let config = site.load(&text).unwrap();
+
+    let tun = config.tun.unwrap();
+    assert_eq!((tun.name.as_str(), tun.mtu, tun.routes), ("peerbound0", 1500 - 129, true));
+    let resolver = config.resolver.unwrap();
+    assert_eq!(resolver.listen, Some(SocketAddr::from((site.id("A").address(), 53))));
+    assert!(!resolver.serves_all);
+    assert!(resolver.hosts_file.is_some_and(|path| path.ends_with("hosts") && path.is_absolute()));
+    let plain = site.load(GOOD).unwrap();
+    assert!(plain.tun.is_none() && plain.resolver.is_none());
+}
+
+#[test]
+fn services_that_cannot_be_are_named_with_their_key_and_the_way_out() {
+    let site = Site::new();
+    fs::write(site.file().with_file_name("foreign"), "127.0.0.1 localhost\n").unwrap();
+    let roomy = GOOD.replace("1200", "1500");
+
+    for (before, table, expected) in [
+        (
+            GOOD,
+            "[tun]",
+            "node.mtu: 1200 bytes leave 1071 for a packet, and IPv6 takes 1280 or more: give 1409 or more, here",
+        ),
+        (
+            &roomy,
+            "[tun]\nmtu = 1279",
+            "tun.mtu: 1279 bytes are out of range: with 1500 as mtu of [node] give 1280 to 1371",
+        ),
+        (&roomy, "[tun]\nmtu = 1372", "tun.mtu: 1372 bytes are out of range"),
+        (&roomy, "[tun]\nmtu = -1", "tun.mtu: -1 bytes are out of range"),
+        (&roomy, "[tun]\nname = \"\"", "tun.name: \"\" is no name for an interface: give 1 to 15 letters"),
+        (&roomy, "[tun]\nname = \"sixteen-letters-\"", "tun.name: \"sixteen-letters-\" is no name"),
+        (&roomy, "[tun]\nname = \"a/b\"", "tun.name: \"a/b\" is no name"),
+        (&roomy, "[tun]\nname = \"tun%d\"", "tun.name: \"tun%d\" is no name"),
+        (&roomy, "[tun]\nname = \"lo\"", "tun.name: \"lo\" is no name"),
+        (
+            GOOD,
+            "[resolver]",
+            "resolver: without [tun] there is no address of the node to answer at: give `listen`",
+        ),
+        (GOOD, "[resolver]\nhosts_file = \"foreign\"", "resolver.hosts_file: "),
+        (GOOD, "[resolver]\nhosts_file = \".\"", "resolver.hosts_file: "),
+    ] {
+        let refused = site.refuse(&format!("{before}\n{table}\n"));
+        let expected = format!("{}: {expected}", site.file().display());
+        assert!(refused.starts_with(&expected), "{refused}\ninstead of\n{expected}");
+    }
+    for (table, problem) in [
+        ("[tun]\nnmae = 1", "unknown field `nmae`, expected one of `name`, `mtu`, `routes`"),
+        ("[tun]\nroutes = 1", "routes: invalid type: integer `1`, expected a boolean"),
+        ("[resolver]\nlisten = \"localhost:53\"", "listen: \"localhost:53\" is no IP address with a port"),
+        ("[resolver]\nport = 53", "unknown field `port`, expected `listen` or `hosts_file`"),
+    ] {
+        let refused = site.refuse(&format!("{roomy}\n{table}\n"));
+        assert!(refused.contains(problem), "{refused}");
+    }
 }
 
 #[test]

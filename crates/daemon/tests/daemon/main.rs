@@ -6,6 +6,7 @@ mod config;
 mod namespaces;
 mod observing;
 mod relaying;
+mod resolving;
 mod shutdown;
 mod support;
 mod tun;
