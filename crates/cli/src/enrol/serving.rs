@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod, SslVersion};
 use peerbound_daemon::unix_seconds;
@@ -28,7 +28,7 @@ use crate::running;
 /// Connections at a time: each has a thread of 2 MB of address space, and 10 s.
 const CONNECTIONS_MAX: usize = 16;
 
-/// How long a connection waits to be taken while all places are; then it is closed.
+/// How long this waits for what came of a connection before it looks for another one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
@@ -88,7 +88,7 @@ pub(crate) fn serve(arguments: &ServeArguments, output: &Output) -> CommandResul
             open += 1;
             begin(&door, stream, address, &reports).map_err(Failure::World)?;
         }
-        while let Some(report) = next(&told) {
+        while let Ok(report) = told.recv_timeout(ACCEPT_PAUSE) {
             open -= 1;
             if matches!(report, Report::Joined { .. }) {
                 left = left.map(|left| left.saturating_sub(1));
@@ -97,13 +97,6 @@ pub(crate) fn serve(arguments: &ServeArguments, output: &Output) -> CommandResul
         }
     }
     Ok(Outcome::Held)
-}
-
-fn next(told: &Receiver<Report>) -> Option<Report> {
-    match told.recv_timeout(ACCEPT_PAUSE) {
-        Ok(report) => Some(report),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
 }
 
 fn tell(report: &Report, output: &Output) -> Result<(), Failure> {
