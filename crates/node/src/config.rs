@@ -43,6 +43,8 @@ pub struct NodeConfig {
     pub return_path: ReturnPath,
     /// Whether to tell of every session, with its secrets, by [`crate::Event::Session`].
     pub observe_sessions: bool,
+    /// Whether to measure the round trips to all neighbours, and not only where links cost by them.
+    pub measure_round_trips: bool,
     /// How a datagram finds its session.
     pub demux: Demux,
     /// Whether the record gate stands before OpenSSL.
@@ -70,6 +72,7 @@ impl NodeConfig {
             observe_routes: false,
             return_path: ReturnPath::AsCame,
             observe_sessions: false,
+            measure_round_trips: false,
             demux: Demux::BySource,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,

@@ -27,6 +27,7 @@ use crate::timed_map::TimedMap;
 use crate::verdict::{Lock, Reason, Verdict};
 
 mod frames;
+mod neighbour_views;
 mod neighbours;
 mod round_trips;
 mod routing;
@@ -86,21 +87,6 @@ pub enum SendError {
     /// The link session failed while sealing.
     #[error("the link session failed while sealing")]
     LinkFailed,
-}
-
-/// A neighbour, as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NeighbourView {
-    /// Who.
-    pub id: NodeId,
-    /// What people call it.
-    pub name: String,
-    /// Where its session is, if there is one.
-    pub address: Option<SocketAddr>,
-    /// Whether frames pass both ways.
-    pub is_usable: bool,
-    /// Why it was last lost or not reached.
-    pub last_error: Option<String>,
 }
 
 /// The core of a node. See the crate's words for the order of calls.
@@ -328,21 +314,6 @@ impl Node {
         counters
     }
 
-    /// Lists the neighbours as they stand, in order of their ids.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<NeighbourView> {
-        self.neighbours
-            .iter()
-            .map(|(id, neighbour)| NeighbourView {
-                id: *id,
-                name: neighbour.config.name.clone(),
-                address: neighbour.address(),
-                is_usable: neighbour.is_usable(),
-                last_error: neighbour.last_error.clone(),
-            })
-            .collect()
-    }
-
     /// Returns the secrets of the live session with a neighbour, with which anyone can read it and
     /// forge it.
     #[must_use]
@@ -392,7 +363,7 @@ impl Node {
         } else {
             let config = self.association_config(self.admission.clone(), Precedence::Theirs);
             Association::accept(config, &hello, now).map(|association| {
-                self.links.insert(from, Link { association, dialled: None, peer: None });
+                self.links.insert(from, Link::new(association, None));
             })
         };
         if let Err(error) = made {
@@ -425,6 +396,7 @@ impl Node {
         let mut plaintexts = std::mem::take(&mut self.plaintexts);
         plaintexts.clear();
         let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
+        link.traffic.receive(&plaintexts);
         let refused_before = self.counters.peers_refused;
         if let Some(peer) = self.settle_link(address, now) {
             for index in 0..plaintexts.len() {
@@ -480,7 +452,7 @@ impl Node {
         let admission = Admission::Rule(Arc::new(move |key| crate::node_id(key) == id));
         let config = self.association_config(admission, precedence(self.us, id));
         let association = Association::dial(config, now)?;
-        self.links.insert(address, Link { association, dialled: Some(id), peer: None });
+        self.links.insert(address, Link::new(association, Some(id)));
         Ok(())
     }
 }

@@ -102,7 +102,15 @@ impl Validation<'_> {
             None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
             Some(ReturnPathFile::Any) => ReturnPath::Any,
         };
-        let node = NodeConfig { mtu, neighbours, routes, routing, return_path, ..NodeConfig::new(context) };
+        let node = NodeConfig {
+            mtu,
+            neighbours,
+            routes,
+            routing,
+            return_path,
+            measure_round_trips: true,
+            ..NodeConfig::new(context)
+        };
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
         let resolver =
             file.resolver.as_ref().map(|table| self.resolver(table, tun.as_ref(), us)).transpose()?;

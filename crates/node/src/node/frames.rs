@@ -180,7 +180,8 @@ impl Node {
             None => "it is no neighbour, and no route leads to it".to_owned(),
             Some(neighbour) => {
                 let name = &neighbour.config.name;
-                let why = neighbour.last_error.clone().or_else(|| self.trouble_with(neighbour));
+                let why =
+                    neighbour.last_error.clone().map(|(why, _)| why).or_else(|| self.trouble_with(neighbour));
                 let why = why.unwrap_or_else(|| "its link is not established yet".to_owned());
                 format!("neighbour \"{name}\" is down ({why})")
             }
@@ -216,6 +217,7 @@ impl Node {
         match link.association.send(bytes) {
             Ok(()) => {
                 link.flush(address, &mut self.outbound);
+                link.traffic.send(bytes.len());
                 self.counters.frames_sent += 1;
                 Ok(())
             }

@@ -92,7 +92,7 @@ impl Node {
     }
 
     fn announce(&mut self, id: NodeId, now: Instant) {
-        let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce()) else {
+        let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce(now)) else {
             return;
         };
         let session = self.links.get(&address).and_then(|link| link.association.session());
@@ -181,7 +181,7 @@ impl Node {
 
     fn on_session_down(&mut self, address: SocketAddr, reason: DownReason, now: Instant) {
         self.count_refusal(&reason);
-        let Some(Link { association, dialled, peer }) = self.links.get(&address) else {
+        let Some(Link { association, dialled, peer, .. }) = self.links.get(&address) else {
             return;
         };
         let goes_on = !association.is_over();
@@ -192,7 +192,7 @@ impl Node {
             return;
         };
         let was_up = match neighbour.state {
-            NeighbourState::Up { address: at, is_announced, .. } if at == address => is_announced,
+            NeighbourState::Up { address: at, announced_at, .. } if at == address => announced_at.is_some(),
             NeighbourState::Opening { address: at } if at == address => false,
             // It has a better session, or is dialled elsewhere.
             NeighbourState::Up { .. } | NeighbourState::Opening { .. } | NeighbourState::Away { .. } => {
@@ -258,6 +258,7 @@ impl Node {
         };
         let was_announced = neighbour.is_usable();
         neighbour.go_away(silence.reason().to_owned(), &mut self.chance, now);
+        neighbour.last_silence = Some(silence);
         self.close_link(address, now);
         if was_announced {
             tracing::info!(%id, reason = silence.reason(), "Neighbour down");
@@ -304,7 +305,12 @@ impl Node {
 
     fn remove_link(&mut self, address: SocketAddr) {
         if let Some(link) = self.links.remove(&address) {
-            self.counters.records_discarded.add(&link.association.discards());
+            let discards = link.association.discards();
+            self.counters.records_discarded.add(&discards);
+            if let Some(neighbour) = link.owner().and_then(|id| self.neighbours.get_mut(&id)) {
+                neighbour.discards.add(&discards);
+                neighbour.traffic.add(&link.traffic);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod allocations;
 mod chaos;
 mod conservation;
+mod facts;
 mod hostile;
 mod liveness;
 mod loss;
