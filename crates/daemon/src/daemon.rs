@@ -19,6 +19,7 @@ use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::resolver::{Resolver, ResolverError};
 use crate::socket::{BatchSocket, SocketCounters};
+use crate::taps::{Tap, TapOptions};
 use crate::tun::{Tun, TunError};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
@@ -63,6 +64,10 @@ pub(crate) enum Command {
     /// Packets for others, from whoever does not live on the data thread.
     Packets(Vec<Vec<u8>>),
     Inspect(Inspection),
+    Tap {
+        options: TapOptions,
+        outcome: Sender<Option<Tap>>,
+    },
     Stop,
     Abort,
 }
@@ -420,6 +425,16 @@ impl NodeHandle {
             let _ = outcome.try_send(act(node, now));
         });
         self.command(Command::Inspect(Inspection(act)))?;
+        self.wait(&answer)
+    }
+
+    /// Starts to copy what passes the node; `None` when there are [`crate::TAPS_MAX`] taps already.
+    ///
+    /// # Errors
+    /// When as many commands wait as may wait, or the data thread is gone.
+    pub fn tap(&self, options: TapOptions) -> Result<Option<Tap>, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Tap { options, outcome })?;
         self.wait(&answer)
     }
 

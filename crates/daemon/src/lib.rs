@@ -11,6 +11,7 @@ mod observe;
 mod packets;
 mod resolver;
 mod socket;
+mod taps;
 mod tun;
 
 pub use clock::{now, unix_seconds};
@@ -26,4 +27,5 @@ pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
+pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
 pub use tun::TunError;

@@ -1,5 +1,6 @@
 //! One neighbour: whether it is there, where, and when to dial it again.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -12,6 +13,9 @@ use crate::config::NeighbourConfig;
 use crate::liveness::{LinkState, Liveness, Silence};
 use crate::timed_map::Timed;
 use crate::traffic::Traffic;
+
+/// Addresses of a neighbour's sessions that are remembered: a roaming one is explained by its last few.
+const PLACES_MAX: usize = 4;
 
 /// A configured neighbour and its state.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Neighbour {
     pub(crate) traffic: Traffic,
     /// The records that its links discarded which are over.
     pub(crate) discards: DiscardCounts,
+    /// Where its last sessions were.
+    places: VecDeque<SocketAddr>,
     backoff: Backoff,
     /// The last hello's number. It counts for a whole boot: the neighbour may keep its memory of
     /// ours when we lose our session with it.
@@ -52,6 +58,7 @@ impl Neighbour {
             last_silence: None,
             traffic: Traffic::default(),
             discards: DiscardCounts::default(),
+            places: VecDeque::new(),
             backoff: Backoff::default(),
             hello_sequence: 0,
         }
@@ -76,7 +83,18 @@ impl Neighbour {
     /// Has a session at this address from here on.
     pub(crate) fn come_up(&mut self, address: SocketAddr, now: Instant) {
         let liveness = Box::new(Liveness::new(self.hello_sequence, now));
+        if !self.places.contains(&address) {
+            self.places.push_back(address);
+            if self.places.len() > PLACES_MAX {
+                self.places.pop_front();
+            }
+        }
         self.state = NeighbourState::Up { address, liveness, announced_at: None };
+    }
+
+    /// Returns whether it is dialled at an address, or had a session there.
+    pub(crate) fn was_at(&self, address: SocketAddr) -> bool {
+        self.config.address == Some(address) || self.places.contains(&address)
     }
 
     /// Notes that frames pass both ways.

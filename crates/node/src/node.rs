@@ -23,14 +23,19 @@ use crate::outbound::{Outbound, Transmit};
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
+use crate::strays::{DroppedFrame, Stray, Strays};
 use crate::timed_map::TimedMap;
 use crate::verdict::{Lock, Reason, Verdict};
 
+mod copies;
 mod frames;
 mod neighbour_views;
 mod neighbours;
 mod round_trips;
 mod routing;
+mod traces;
+
+pub use copies::{FrameCopy, FrameWay};
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;
@@ -108,6 +113,11 @@ pub struct Node {
     counters: Counters,
     error_bucket: TokenBucket,
     stranger_bucket: TokenBucket,
+    traces: traces::Traces,
+    strays: Strays,
+    copies: copies::Copies,
+    /// The moment of the input that is being dealt with.
+    latest: Instant,
     chance: ChaCha8Rng,
     plaintexts: Plaintexts,
     frame: Vec<u8>,
@@ -142,6 +152,10 @@ impl Node {
             })),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
             stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
+            traces: traces::Traces::new(now),
+            strays: Strays::with_max(config.strays_kept),
+            copies: copies::Copies::default(),
+            latest: now,
             config,
             boot_epoch,
             next_packet: 0,
@@ -161,7 +175,11 @@ impl Node {
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        self.latest = now;
         let verdict = self.judge_datagram(from, datagram, now);
+        if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
+            self.note_stray(from, datagram, verdict, now);
+        }
         self.links.note();
         self.neighbours.note();
         self.pass_routing_on();
@@ -183,6 +201,16 @@ impl Node {
             self.drop_datagram(DatagramDrop::NoSession);
         }
         verdict
+    }
+
+    fn note_stray(&mut self, from: SocketAddr, datagram: &[u8], verdict: Verdict, now: Instant) {
+        if verdict == Verdict::Dropped(Lock::Identity)
+            // An opening that goes on says at its end what was wrong with its attempts.
+            && let Some(trouble) = self.links.get(&from).and_then(|link| link.association.trouble())
+        {
+            self.strays.note_refusal(&trouble);
+        }
+        self.strays.note_datagram(from, datagram, (verdict, self.last_reason), now);
     }
 
     /// Returns why the last datagram went no further than its verdict says, if it was dropped.
@@ -228,6 +256,7 @@ impl Node {
         if self.is_shut_down {
             return;
         }
+        self.latest = now;
         for address in self.links.due(now) {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.handle_timeout(now);
@@ -331,6 +360,17 @@ impl Node {
     #[must_use]
     pub fn discards_at(&self, address: SocketAddr) -> Option<DiscardCounts> {
         self.links.get(&address).map(|link| link.association.discards())
+    }
+
+    /// Lists the datagrams that went no further than a lock, oldest first: the last ones, where
+    /// [`NodeConfig::strays_kept`] says how many.
+    pub fn strays(&self) -> impl Iterator<Item = &Stray> {
+        self.strays.datagrams()
+    }
+
+    /// Lists the frames that were dropped, oldest first: the last ones, as many as strays.
+    pub fn dropped_frames(&self) -> impl Iterator<Item = &DroppedFrame> {
+        self.strays.frames()
     }
 
     fn link_of(&self, neighbour: NodeId) -> Option<&Link> {

@@ -7,7 +7,9 @@ use std::path::Path;
 use peerbound_dtls::{
     Context, ContextConfig, Identity, IdentityError, KeyHash, X509, check_validity, read_certificates,
 };
-use peerbound_node::{NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, StaticRoute, node_id};
+use peerbound_node::{
+    NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, STRAYS_MAX, StaticRoute, node_id,
+};
 use peerbound_wire::NodeId;
 
 use crate::config::error::ConfigError;
@@ -109,6 +111,7 @@ impl Validation<'_> {
             routing,
             return_path,
             measure_round_trips: true,
+            strays_kept: STRAYS_MAX,
             ..NodeConfig::new(context)
         };
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;

@@ -8,4 +8,5 @@ mod relaying;
 mod resolving;
 mod shutdown;
 mod support;
+mod taps;
 mod tun;

@@ -58,10 +58,13 @@ impl Node {
     pub(super) fn on_routing_frame(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
         if header.source != from || header.destination != self.us {
             self.counters.drop_frame(FrameDrop::NotFromNeighbour);
+            let seen = (Some(header), payload.len());
+            self.strays.note_frame(seen, Some(from), FrameDrop::NotFromNeighbour, now);
             return;
         }
         let Ok(message) = RoutingMessage::decode(payload) else {
             self.counters.drop_frame(FrameDrop::BadFrame);
+            self.strays.note_frame((Some(header), payload.len()), Some(from), FrameDrop::BadFrame, now);
             return;
         };
         self.counters.frames_delivered += 1;
@@ -320,6 +323,7 @@ impl Node {
         | DownReason::AnotherPeer { .. } = reason
         {
             self.counters.peers_refused += 1;
+            self.strays.note_refusal(reason);
         }
     }
 }

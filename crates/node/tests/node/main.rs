@@ -9,7 +9,9 @@ mod liveness;
 mod loss;
 mod relaying;
 mod routing;
+mod strays;
 mod support;
+mod trace;
 mod triangle;
 #[path = "../../../dtls/tests/dtls/vclock.rs"]
 mod vclock;
