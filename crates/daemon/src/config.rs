@@ -5,11 +5,13 @@ mod error;
 mod file;
 mod reading;
 mod resolver;
+mod services;
 mod tun;
 mod valid;
 
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
 pub use resolver::{ResolverConfig, ResolverFile};
+pub use services::{Expose, Forward, ServicesConfig, ServicesFile, Transport};
 pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;

@@ -13,8 +13,9 @@ use tracing::error;
 
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
+use crate::forwards::Meter;
 use crate::observe::Observer;
-use crate::packets::PacketSwitch;
+use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::BatchSocket;
 use crate::taps::Taps;
 use crate::tun::Tun;
@@ -63,6 +64,7 @@ pub(crate) struct DataThread {
     tun: Option<(Tun, Vec<u8>)>,
     /// Whether packets may wait at the interface.
     tun_is_readable: bool,
+    forwards: Option<Arc<Meter>>,
 }
 
 /// Whom a data thread serves besides its neighbours.
@@ -110,8 +112,15 @@ impl DataThread {
             taps,
             tun_is_readable: tun.is_some(),
             tun: tun.map(|tun| (tun, vec![0; PACKET_BYTES_MAX])),
+            forwards: None,
         };
         Ok((thread, waker))
+    }
+
+    /// Gives the packets that arrive to the forwards, as far as they want them.
+    pub(crate) fn attach(&mut self, port: Box<dyn PacketPort>, forwards: Arc<Meter>) {
+        self.packets.attach(port);
+        self.forwards = Some(forwards);
     }
 
     /// Runs until it is told to stop, or until nobody is left to tell it.
@@ -350,6 +359,7 @@ impl DataThread {
             socket: self.socket.counters(),
             events_dropped: self.events_dropped,
             packets: self.packets.counters(),
+            forwards: self.forwards.as_ref().map(|forwards| forwards.counters()),
         }
     }
 

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod daemon;
 mod data_thread;
+mod forwards;
 mod observe;
 mod packets;
 mod resolver;
@@ -16,13 +17,15 @@ mod tun;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, NeighbourFile, NodeFile, ResolverConfig, ResolverFile,
-    ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
+    ConfigError, ConfigFile, DaemonConfig, Expose, Forward, NeighbourFile, NodeFile, ResolverConfig,
+    ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig,
+    TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
     StartOptions, Status,
 };
+pub use forwards::{ForwardCounters, ForwardError};
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use resolver::ResolverError;

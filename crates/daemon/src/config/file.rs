@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use crate::config::error::ConfigError;
 use crate::config::reading;
 use crate::config::resolver::ResolverFile;
+use crate::config::services::ServicesFile;
 use crate::config::tun::TunFile;
 
 /// A configuration file as it is typed.
@@ -24,6 +25,8 @@ pub struct ConfigFile {
     /// Where frames go that are for none of them.
     #[serde(default)]
     pub route: Vec<RouteFile>,
+    /// What is carried between services of this host and of others.
+    pub services: Option<ServicesFile>,
     /// Names for nodes further away: the id in hexadecimal, or the file of a certificate.
     #[serde(default)]
     pub names: BTreeMap<String, String>,

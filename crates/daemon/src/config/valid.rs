@@ -16,6 +16,7 @@ use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
 use crate::config::resolver::ResolverConfig;
+use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
@@ -49,6 +50,8 @@ pub struct DaemonConfig {
     pub node: NodeConfig,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// What is carried between services of this host and of others.
+    pub services: ServicesConfig,
     /// What people call the nodes it knows of.
     pub names: BTreeMap<NodeId, String>,
     /// The interface through which programs of this host use the overlay.
@@ -61,7 +64,14 @@ impl DaemonConfig {
     /// Takes a node as it is, without a service on this host.
     #[must_use]
     pub fn new(node: NodeConfig, listen: SocketAddr) -> Self {
-        Self { node, listen, names: BTreeMap::new(), tun: None, resolver: None }
+        Self {
+            node,
+            listen,
+            services: ServicesConfig::default(),
+            names: BTreeMap::new(),
+            tun: None,
+            resolver: None,
+        }
     }
 
     /// Reads a file and everything it names. `unix_seconds` is the time by which certificates are
@@ -117,7 +127,19 @@ impl Validation<'_> {
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
         let resolver =
             file.resolver.as_ref().map(|table| self.resolver(table, tun.as_ref(), us)).transpose()?;
-        Ok(DaemonConfig { node, listen: file.node.listen, names, tun, resolver })
+        let services = self.services(file, us, &names)?;
+        Ok(DaemonConfig { node, listen: file.node.listen, services, names, tun, resolver })
+    }
+
+    fn services(
+        &self,
+        file: &ConfigFile,
+        us: NodeId,
+        names: &BTreeMap<NodeId, String>,
+    ) -> Result<ServicesConfig, ConfigError> {
+        let Some(services) = &file.services else { return Ok(ServicesConfig::default()) };
+        ServicesConfig::validate(services, us, |name| find(names, name))
+            .map_err(|(key, problem)| self.value(&key, problem))
     }
 
     fn mtu(&self, bytes: i64) -> Result<u16, ConfigError> {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod config;
+mod forwards;
 mod namespaces;
 mod observing;
 mod relaying;
