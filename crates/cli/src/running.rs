@@ -125,6 +125,7 @@ pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> R
             Report::Refused { address: address.to_string(), reason: reason.to_string() }
         }
         Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => return Ok(()),
+        Event::TraceReport(_) | Event::WhoIs { .. } => return Ok(()),
         Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return Ok(()),
     };
     output.result(&report, || report.to_text())?;

@@ -190,6 +190,8 @@ impl Sender<'_> {
             | Event::DialFailed { .. }
             | Event::StrangerFailed { .. }
             | Event::Pong { .. }
+            | Event::TraceReport(_)
+            | Event::WhoIs { .. }
             | Event::RouteChanged(_)
             | Event::Frame(_)
             | Event::Session(_) => Ok(()),

@@ -7,6 +7,7 @@ mod error;
 mod file;
 pub(crate) mod reading;
 mod resolver;
+mod services;
 mod tun;
 mod valid;
 
@@ -15,5 +16,6 @@ pub use announce::LinkCostFile;
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
 pub use resolver::{ResolverConfig, ResolverFile};
+pub use services::{Expose, Forward, ServicesConfig, ServicesFile, Transport};
 pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;

@@ -13,12 +13,14 @@ use peerbound_node::{Counters, Event, NeighbourView, Node, SendError};
 use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, Transport};
 use crate::data_thread::{DataThread, Local};
+use crate::forwards::{ForwardCounters, ForwardError, Prepared};
 use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::resolver::{Resolver, ResolverError};
 use crate::socket::{BatchSocket, SocketCounters};
+use crate::taps::{Tap, TapOptions};
 use crate::tun::{Tun, TunError};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
@@ -63,6 +65,10 @@ pub(crate) enum Command {
     /// Packets for others, from whoever does not live on the data thread.
     Packets(Vec<Vec<u8>>),
     Inspect(Inspection),
+    Tap {
+        options: TapOptions,
+        outcome: Sender<Option<Tap>>,
+    },
     Stop,
     Abort,
 }
@@ -115,6 +121,8 @@ pub struct Status {
     pub events_dropped: u64,
     /// What became of IP packets.
     pub packets: PacketCounters,
+    /// What the forwards did; `None` where there are none.
+    pub forwards: Option<ForwardCounters>,
 }
 
 /// What a node left behind.
@@ -154,6 +162,9 @@ pub enum StartError {
     /// The poller or the thread could not be made.
     #[error("the data thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    /// A service cannot be offered.
+    #[error("{0}; change it in `services`")]
+    Forwards(#[from] ForwardError),
     /// The machine gave no randomness.
     #[error("the machine gives no randomness: {0}")]
     Chance(#[source] getrandom::Error),
@@ -188,6 +199,8 @@ pub struct Daemon {
     finished: Receiver<Report>,
     thread: Option<JoinHandle<()>>,
     resolver: Option<Resolver>,
+    forwards: Option<JoinHandle<()>>,
+    listens: Vec<(Transport, SocketAddr)>,
 }
 
 impl Daemon {
@@ -205,7 +218,7 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, names, tun, resolver } = config;
+        let DaemonConfig { node, listen, services, names, tun, resolver } = config;
         let StartOptions { socket, observer, connect, mut ports } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
@@ -226,16 +239,28 @@ impl Daemon {
         let tun = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?;
         // Last: it takes whatever nobody else wants.
         ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
+        let has_tun = tun.is_some();
         let local = Local { observer, packets: PacketSwitch::new(ports, packet_bytes_max), tun };
-        let (data, waker) =
+        let (mut data, waker) =
             DataThread::new(node, socket, commands_in, events_out, local).map_err(StartError::Thread)?;
+        let handle = NodeHandle { commands, waker };
+        let mut listens = Vec::new();
+        let forwards = if services.is_empty() {
+            None
+        } else {
+            let chance = clock::seed().map_err(StartError::Chance)?;
+            let prepared = Prepared::new(id, &services, has_tun, chance)?;
+            listens = prepared.listens();
+            let (port, meter, thread) = prepared.start(handle.clone()).map_err(StartError::Thread)?;
+            data.attach(port, meter);
+            Some(thread)
+        };
         let thread = std::thread::Builder::new()
             .name(format!("data-{}", id.short()))
             .spawn(move || {
                 let _ = finished_out.send(data.run());
             })
             .map_err(StartError::Thread)?;
-        let handle = NodeHandle { commands, waker };
         let mut daemon = Self {
             id,
             address,
@@ -244,6 +269,8 @@ impl Daemon {
             events,
             finished,
             thread: Some(thread),
+            forwards,
+            listens,
             resolver: None,
         };
         // After the interface: it may answer at its address. From here on a failure stops the node again.
@@ -268,6 +295,12 @@ impl Daemon {
     #[must_use]
     pub fn resolver_address(&self) -> Option<SocketAddr> {
         self.resolver.as_ref().and_then(Resolver::address)
+    }
+
+    /// Returns where this host listens for what it forwards: TCP first, each in the order of the file.
+    #[must_use]
+    pub fn forwards(&self) -> &[(Transport, SocketAddr)] {
+        &self.listens
     }
 
     /// Returns what people call a node: its name from the configuration, else its short id.
@@ -393,6 +426,10 @@ impl Daemon {
             // It has sent its last word: what is left is its return.
             let _ = thread.join();
         }
+        if let Some(forwards) = self.forwards.take() {
+            // They end with the data thread's end of their queue.
+            let _ = forwards.join();
+        }
         Ok(report)
     }
 }
@@ -420,6 +457,16 @@ impl NodeHandle {
             let _ = outcome.try_send(act(node, now));
         });
         self.command(Command::Inspect(Inspection(act)))?;
+        self.wait(&answer)
+    }
+
+    /// Starts to copy what passes the node; `None` when there are [`crate::TAPS_MAX`] taps already.
+    ///
+    /// # Errors
+    /// When as many commands wait as may wait, or the data thread is gone.
+    pub fn tap(&self, options: TapOptions) -> Result<Option<Tap>, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Tap { options, outcome })?;
         self.wait(&answer)
     }
 

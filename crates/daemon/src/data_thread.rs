@@ -13,9 +13,11 @@ use tracing::error;
 
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
+use crate::forwards::Meter;
 use crate::observe::Observer;
-use crate::packets::PacketSwitch;
+use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::BatchSocket;
+use crate::taps::Taps;
 use crate::tun::Tun;
 
 const SOCKET: Token = Token(0);
@@ -57,10 +59,12 @@ pub(crate) struct DataThread {
     /// In an experiment: who is told of everything.
     observer: Option<Observer>,
     packets: PacketSwitch,
+    taps: Taps,
     /// The interface of this host, and room for one packet from it.
     tun: Option<(Tun, Vec<u8>)>,
     /// Whether packets may wait at the interface.
     tun_is_readable: bool,
+    forwards: Option<Arc<Meter>>,
 }
 
 /// Whom a data thread serves besides its neighbours.
@@ -90,6 +94,7 @@ impl DataThread {
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let taps = Taps::new(node.observes_sessions());
         if let Some(tun) = &tun {
             poll.registry().register(&mut SourceFd(&tun.descriptor()), TUN, Interest::READABLE)?;
         }
@@ -104,10 +109,18 @@ impl DataThread {
             events_dropped: 0,
             observer,
             packets,
+            taps,
             tun_is_readable: tun.is_some(),
             tun: tun.map(|tun| (tun, vec![0; PACKET_BYTES_MAX])),
+            forwards: None,
         };
         Ok((thread, waker))
+    }
+
+    /// Gives the packets that arrive to the forwards, as far as they want them.
+    pub(crate) fn attach(&mut self, port: Box<dyn PacketPort>, forwards: Arc<Meter>) {
+        self.packets.attach(port);
+        self.forwards = Some(forwards);
     }
 
     /// Runs until it is told to stop, or until nobody is left to tell it.
@@ -149,10 +162,13 @@ impl DataThread {
     /// Receives some batches; returns whether more may wait.
     fn receive(&mut self) -> bool {
         for _ in 0..RECEIVE_BATCHES_PER_TURN {
-            let Self { node, socket, observer, events, events_dropped, .. } = self;
+            let Self { node, socket, observer, taps, events, events_dropped, .. } = self;
             let received = socket.receive(|from, datagram| match observer {
                 None => {
-                    node.handle_datagram(from, datagram, clock::now());
+                    let verdict = node.handle_datagram(from, datagram, clock::now());
+                    if taps.want_datagrams() {
+                        taps.on_arrival(from, datagram, (verdict, node.last_reason()));
+                    }
                 }
                 Some(observer) => {
                     for event in observer.handle_datagram(node, from, datagram) {
@@ -242,6 +258,9 @@ impl DataThread {
                     }
                 }
                 Ok(Command::Inspect(inspection)) => inspection.carry_out(&mut self.node, now),
+                Ok(Command::Tap { options, outcome }) => {
+                    let _ = outcome.try_send(self.taps.add(options, &mut self.node));
+                }
                 Ok(Command::Settle { outcome }) => return Turn::Settle(outcome),
                 Ok(Command::Stop) => return Turn::Stop,
                 Ok(Command::Abort) => return Turn::Abort,
@@ -263,6 +282,10 @@ impl DataThread {
         if let Some(observer) = &self.observer {
             observer.flush();
         }
+        if !self.taps.is_idle() {
+            self.taps.take_frames(&mut self.node);
+            self.taps.forget_the_gone(&mut self.node);
+        }
     }
 
     fn tell_events(&mut self) {
@@ -276,6 +299,7 @@ impl DataThread {
             if let Some(observer) = &self.observer {
                 observer.on_event(&event);
             }
+            let Some(event) = self.taps.take_event(event) else { continue };
             tell(&self.events, event, &mut self.events_dropped);
         }
     }
@@ -298,6 +322,9 @@ impl DataThread {
         let batch = self.node.poll_transmit()?;
         if let Some(observer) = &self.observer {
             observer.on_send(&batch);
+        }
+        if self.taps.want_datagrams() {
+            self.taps.on_send(&batch);
         }
         Some(batch)
     }
@@ -332,6 +359,7 @@ impl DataThread {
             socket: self.socket.counters(),
             events_dropped: self.events_dropped,
             packets: self.packets.counters(),
+            forwards: self.forwards.as_ref().map(|forwards| forwards.counters()),
         }
     }
 

@@ -7,27 +7,32 @@ mod clock;
 mod config;
 mod daemon;
 mod data_thread;
+mod forwards;
 mod observe;
 mod packets;
 mod reload;
 mod resolver;
 mod socket;
+mod taps;
 mod tun;
 mod watching;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    AdmissionFile, ConfigError, ConfigFile, DaemonConfig, LinkCostFile, NeighbourFile, NodeFile,
-    ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, TunConfig, TunFile,
+    AdmissionFile, ConfigError, ConfigFile, DaemonConfig, Expose, Forward, LinkCostFile, NeighbourFile,
+    NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig,
+    ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
     StartOptions, Status,
 };
+pub use forwards::{ForwardCounters, ForwardError};
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};
 pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
+pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
 pub use tun::TunError;
 pub use watching::Watcher;

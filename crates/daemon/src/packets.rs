@@ -118,6 +118,11 @@ impl PacketSwitch {
         }
     }
 
+    /// Asks one more port, before the others.
+    pub(crate) fn attach(&mut self, port: Box<dyn PacketPort>) {
+        self.ports.insert(0, port);
+    }
+
     pub(crate) fn counters(&self) -> PacketCounters {
         self.counters.clone()
     }

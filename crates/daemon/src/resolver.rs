@@ -186,7 +186,7 @@ impl Service {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // As ECONNREFUSED, left behind by an answer to a socket that was closed meanwhile.
                 Err(error) => {
-                    tracing::debug!(%error, "The kernel reported an error on the resolver's socket")
+                    tracing::debug!(%error, "The kernel reported an error on the resolver's socket");
                 }
             }
         }

@@ -299,6 +299,15 @@ impl Association {
         }
     }
 
+    /// Returns since when there is the live session.
+    #[must_use]
+    pub fn live_since(&self) -> Option<Instant> {
+        match &self.slot {
+            Slot::Live(live) => Some(live.since),
+            Slot::Opening(_) | Slot::Over => None,
+        }
+    }
+
     /// Says what has gone wrong so far with an opening that is still being tried.
     #[must_use]
     pub fn trouble(&self) -> Option<DownReason> {

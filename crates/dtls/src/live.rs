@@ -26,7 +26,7 @@ const WORN_OUT_FACTOR: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) session: Session,
-    since: Instant,
+    pub(crate) since: Instant,
     pub(crate) candidate: Option<Opening>,
     /// The session that was replaced, and until when it is kept.
     previous: Option<(Session, Instant)>,

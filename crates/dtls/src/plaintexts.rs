@@ -31,6 +31,12 @@ impl Plaintexts {
         self.ends.len()
     }
 
+    /// Returns how many bytes they have, all together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.used
+    }
+
     /// Returns whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -69,6 +69,24 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
+    /// Reads the header that bytes begin with, whether or not its record is whole; `None` when they are
+    /// too few, or no content type has its number.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        Self::decode(bytes.first_chunk()?).ok()
+    }
+
+    fn decode(bytes: &[u8; RECORD_HEADER_BYTES]) -> Result<Self, Malformation> {
+        let [kind, v0, v1, e0, e1, s0, s1, s2, s3, s4, s5, l0, l1] = *bytes;
+        Ok(Self {
+            content_type: ContentType::from_number(kind).ok_or(Malformation::UnknownType)?,
+            version: u16::from_be_bytes([v0, v1]),
+            epoch: u16::from_be_bytes([e0, e1]),
+            sequence: u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]),
+            length: u16::from_be_bytes([l0, l1]),
+        })
+    }
+
     /// Returns the header's bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_HEADER_BYTES] {
@@ -122,17 +140,7 @@ impl<'a> Record<'a> {
         let Some((header, rest)) = datagram.split_first_chunk::<RECORD_HEADER_BYTES>() else {
             return Err(Malformation::Truncated);
         };
-        let [kind, v0, v1, e0, e1, s0, s1, s2, s3, s4, s5, l0, l1] = *header;
-        let Some(content_type) = ContentType::from_number(kind) else {
-            return Err(Malformation::UnknownType);
-        };
-        let header = RecordHeader {
-            content_type,
-            version: u16::from_be_bytes([v0, v1]),
-            epoch: u16::from_be_bytes([e0, e1]),
-            sequence: u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]),
-            length: u16::from_be_bytes([l0, l1]),
-        };
+        let header = RecordHeader::decode(header)?;
         let length = usize::from(header.length);
         if length > RECORD_BODY_BYTES_MAX {
             return Err(Malformation::TooLong);

@@ -586,6 +586,8 @@ impl Judge {
             | Event::Delivered { .. }
             | Event::Error { .. }
             | Event::Pong { .. }
+            | Event::TraceReport(_)
+            | Event::WhoIs { .. }
             | Event::Frame(_)
             | Event::RouteChanged(_)
             | Event::Session(_) => None,

@@ -43,6 +43,11 @@ pub struct NodeConfig {
     pub return_path: ReturnPath,
     /// Whether to tell of every session, with its secrets, by [`crate::Event::Session`].
     pub observe_sessions: bool,
+    /// Whether to measure the round trips to all neighbours, and not only where links cost by them.
+    pub measure_round_trips: bool,
+    /// How many refused datagrams, and how many dropped frames, to remember: up to
+    /// [`crate::STRAYS_MAX`], and none where 0.
+    pub strays_kept: usize,
     /// How a datagram finds its session.
     pub demux: Demux,
     /// Whether the record gate stands before OpenSSL.
@@ -70,6 +75,8 @@ impl NodeConfig {
             observe_routes: false,
             return_path: ReturnPath::AsCame,
             observe_sessions: false,
+            measure_round_trips: false,
+            strays_kept: 0,
             demux: Demux::BySource,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,

@@ -26,6 +26,8 @@ pub enum FrameDrop {
     Unsupported,
     /// The next link's session failed while sealing.
     LinkFailed,
+    /// An answer to a question that was not asked, or more of them than it may have.
+    Unasked,
 }
 
 impl FrameDrop {
@@ -42,6 +44,7 @@ impl FrameDrop {
             Self::NotFromNeighbour => "not-from-neighbour",
             Self::Unsupported => "unsupported",
             Self::LinkFailed => "link-failed",
+            Self::Unasked => "unasked",
         }
     }
 }

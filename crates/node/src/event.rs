@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use peerbound_dtls::{DownReason, Peer, Role, SessionSecrets};
-use peerbound_wire::{ErrorMessage, Header, NodeId};
+use peerbound_wire::{Acquaintance, ErrorMessage, Header, NodeId, TraceReport};
 
 use crate::counters::FrameDrop;
 use crate::router::RouteChange;
@@ -74,6 +74,19 @@ pub enum Event {
         /// The header of the answer.
         header: Header,
     },
+    /// A node on a way that we have described describes itself.
+    TraceReport(TraceSeen),
+    /// A node says who is at an address that we asked about.
+    WhoIs {
+        /// Who says so.
+        from: NodeId,
+        /// The token of the question.
+        token: u64,
+        /// The address.
+        address: SocketAddr,
+        /// Who is there, and how it knows; `None` when it does not.
+        who: Option<(NodeId, Acquaintance)>,
+    },
     /// There is another way to a node, or none; only where [`crate::NodeConfig::observe_routes`] is set.
     RouteChanged(RouteChange),
     /// What was done with a frame; only where [`crate::NodeConfig::observe_frames`] is set.
@@ -81,6 +94,30 @@ pub enum Event {
     /// A session was established, whether it takes over or not; only where
     /// [`crate::NodeConfig::observe_sessions`] is set.
     Session(SessionSeen),
+}
+
+/// One hop of a way that is traced, as it describes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceSeen {
+    /// Who describes itself.
+    pub reporter: NodeId,
+    /// Where it is on the way.
+    pub place: TracePlace,
+    /// What it says.
+    pub report: TraceReport,
+}
+
+/// Where a hop is on a way that is traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TracePlace {
+    /// The beginning, which is here.
+    Origin,
+    /// In between, out or back.
+    Relay,
+    /// Where the request arrived and the answer began.
+    Destination,
+    /// Where the answer arrived, which is here.
+    End,
 }
 
 /// An IP packet that reached its destination, which is here.

@@ -19,26 +19,32 @@ mod fifo_map;
 mod links;
 mod liveness;
 mod neighbour;
+mod neighbour_view;
 mod node;
 mod outbound;
 mod relay;
 mod return_paths;
 mod router;
 mod strangers;
+mod strays;
 mod timed_map;
+mod traffic;
 mod verdict;
 
 pub use certified::{certified_prefixes, prefix_uri};
 pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen};
+pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen, TracePlace, TraceSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
-pub use node::{Ecn, NeighbourView, Node, ReplaceError, SendError, Sending};
+pub use neighbour_view::{Direction, NeighbourPhase, NeighbourView};
+pub use node::{Ecn, FrameCopy, FrameWay, Node, ReplaceError, SendError, Sending};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
 pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
     Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
 };
+pub use strays::{DroppedFrame, HEAD_BYTES, STRAYS_MAX, Stray};
+pub use traffic::Traffic;
 pub use verdict::{Lock, Reason, Verdict};
 
 use peerbound_dtls::KeyHash;

@@ -11,6 +11,7 @@ use peerbound_wire::NodeId;
 use crate::outbound::Outbound;
 use crate::strangers::site;
 use crate::timed_map::{Timed, TimedMap};
+use crate::traffic::Traffic;
 
 /// One association, and whom it is with.
 #[derive(Debug)]
@@ -20,9 +21,20 @@ pub(crate) struct Link {
     pub(crate) dialled: Option<NodeId>,
     /// Who proved to be there.
     pub(crate) peer: Option<NodeId>,
+    /// The frames that it carried.
+    pub(crate) traffic: Traffic,
 }
 
 impl Link {
+    pub(crate) fn new(association: Association, dialled: Option<NodeId>) -> Self {
+        Self { association, dialled, peer: None, traffic: Traffic::default() }
+    }
+
+    /// Returns whose it is: of who proved to be there, or of whom we expect there.
+    pub(crate) fn owner(&self) -> Option<NodeId> {
+        self.peer.or(self.dialled)
+    }
+
     /// Moves what the association has to send into the batches.
     pub(crate) fn flush(&mut self, address: SocketAddr, outbound: &mut Outbound) {
         while let Some(datagram) = self.association.poll_transmit() {

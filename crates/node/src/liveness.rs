@@ -140,6 +140,12 @@ impl Liveness {
         }
     }
 
+    /// Returns when they were last heard, and when the newest of our hellos was sent that they echoed.
+    /// The handshake counts as the first of both.
+    pub(crate) fn proofs(&self) -> (Instant, Instant) {
+        (self.heard_at, self.echoed_sent_at.unwrap_or(self.started))
+    }
+
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.next_hello.min(self.heard_at + DEAD_AFTER).min(self.echo_deadline())
     }

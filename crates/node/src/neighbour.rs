@@ -1,23 +1,37 @@
 //! One neighbour: whether it is there, where, and when to dial it again.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use peerbound_dtls::Precedence;
+use peerbound_dtls::{DiscardCounts, Precedence};
 use peerbound_wire::NodeId;
 use rand_chacha::ChaCha8Rng;
 
 use crate::backoff::Backoff;
 use crate::config::NeighbourConfig;
-use crate::liveness::{LinkState, Liveness};
+use crate::liveness::{LinkState, Liveness, Silence};
 use crate::timed_map::Timed;
+use crate::traffic::Traffic;
+
+/// Addresses of a neighbour's sessions that are remembered: a roaming one is explained by its last few.
+const PLACES_MAX: usize = 4;
 
 /// A configured neighbour and its state.
 #[derive(Debug)]
 pub(crate) struct Neighbour {
     pub(crate) config: NeighbourConfig,
     pub(crate) state: NeighbourState,
-    pub(crate) last_error: Option<String>,
+    /// Why it was last lost or not reached, and when.
+    pub(crate) last_error: Option<(String, Instant)>,
+    /// Which direction was silent when its link was last given up.
+    pub(crate) last_silence: Option<Silence>,
+    /// The frames that its links carried which are over.
+    pub(crate) traffic: Traffic,
+    /// The records that its links discarded which are over.
+    pub(crate) discards: DiscardCounts,
+    /// Where its last sessions were.
+    places: VecDeque<SocketAddr>,
     backoff: Backoff,
     /// The last hello's number. It counts for a whole boot: the neighbour may keep its memory of
     /// ours when we lose our session with it.
@@ -31,7 +45,7 @@ pub(crate) enum NeighbourState {
     /// A session is being opened at this address.
     Opening { address: SocketAddr },
     /// There is a session at this address.
-    Up { address: SocketAddr, liveness: Box<Liveness>, is_announced: bool },
+    Up { address: SocketAddr, liveness: Box<Liveness>, announced_at: Option<Instant> },
 }
 
 impl Neighbour {
@@ -41,6 +55,10 @@ impl Neighbour {
             config,
             state: NeighbourState::Away { redial_at },
             last_error: None,
+            last_silence: None,
+            traffic: Traffic::default(),
+            discards: DiscardCounts::default(),
+            places: VecDeque::new(),
             backoff: Backoff::default(),
             hello_sequence: 0,
         }
@@ -75,7 +93,8 @@ impl Neighbour {
 
     /// Goes away, to be dialled again after a while.
     pub(crate) fn go_away(&mut self, reason: String, chance: &mut ChaCha8Rng, now: Instant) {
-        self.last_error = Some(reason);
+        self.last_error = Some((reason, now));
+        self.last_silence = None;
         let wait = self.backoff.next_wait(chance);
         self.state = NeighbourState::Away { redial_at: self.config.address.map(|_| now + wait) };
     }
@@ -83,19 +102,30 @@ impl Neighbour {
     /// Has a session at this address from here on.
     pub(crate) fn come_up(&mut self, address: SocketAddr, now: Instant) {
         let liveness = Box::new(Liveness::new(self.hello_sequence, now));
-        self.state = NeighbourState::Up { address, liveness, is_announced: false };
+        if !self.places.contains(&address) {
+            self.places.push_back(address);
+            if self.places.len() > PLACES_MAX {
+                self.places.pop_front();
+            }
+        }
+        self.state = NeighbourState::Up { address, liveness, announced_at: None };
+    }
+
+    /// Returns whether it is dialled at an address, or had a session there.
+    pub(crate) fn was_at(&self, address: SocketAddr) -> bool {
+        self.config.address == Some(address) || self.places.contains(&address)
     }
 
     /// Notes that frames pass both ways.
-    pub(crate) fn announce(&mut self) -> Option<SocketAddr> {
-        let NeighbourState::Up { address, is_announced, .. } = &mut self.state else {
+    pub(crate) fn announce(&mut self, now: Instant) -> Option<SocketAddr> {
+        let NeighbourState::Up { address, announced_at, .. } = &mut self.state else {
             return None;
         };
-        if std::mem::replace(is_announced, true) {
+        if announced_at.is_some() {
             return None;
         }
+        *announced_at = Some(now);
         self.backoff.reset();
-        self.last_error = None;
         Some(*address)
     }
 
@@ -118,7 +148,30 @@ impl Neighbour {
 
     /// Returns whether frames may be sent to it.
     pub(crate) fn is_usable(&self) -> bool {
-        matches!(self.state, NeighbourState::Up { is_announced: true, .. })
+        matches!(self.state, NeighbourState::Up { announced_at: Some(_), .. })
+    }
+
+    /// Returns since when frames may be sent to it.
+    pub(crate) fn up_since(&self) -> Option<Instant> {
+        match self.state {
+            NeighbourState::Up { announced_at, .. } => announced_at,
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
+        }
+    }
+
+    /// Returns when it is dialled again.
+    pub(crate) fn redial_at(&self) -> Option<Instant> {
+        match self.state {
+            NeighbourState::Away { redial_at } => redial_at,
+            NeighbourState::Up { .. } | NeighbourState::Opening { .. } => None,
+        }
+    }
+
+    pub(crate) fn liveness(&self) -> Option<&Liveness> {
+        match &self.state {
+            NeighbourState::Up { liveness, .. } => Some(liveness),
+            NeighbourState::Away { .. } | NeighbourState::Opening { .. } => None,
+        }
     }
 
     pub(crate) fn liveness_mut(&mut self) -> Option<&mut Liveness> {

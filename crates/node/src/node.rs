@@ -23,15 +23,21 @@ use crate::outbound::{Outbound, Transmit};
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
+use crate::strays::{DroppedFrame, Stray, Strays};
 use crate::timed_map::TimedMap;
 use crate::verdict::{Lock, Reason, Verdict};
 
 mod changing;
+mod copies;
 mod frames;
+mod neighbour_views;
 mod neighbours;
 mod resolving;
 mod round_trips;
 mod routing;
+mod traces;
+
+pub use copies::{FrameCopy, FrameWay};
 
 pub use changing::ReplaceError;
 
@@ -92,21 +98,6 @@ pub enum SendError {
     LinkFailed,
 }
 
-/// A neighbour, as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NeighbourView {
-    /// Who.
-    pub id: NodeId,
-    /// What people call it.
-    pub name: String,
-    /// Where its session is, if there is one.
-    pub address: Option<SocketAddr>,
-    /// Whether frames pass both ways.
-    pub is_usable: bool,
-    /// Why it was last lost or not reached.
-    pub last_error: Option<String>,
-}
-
 /// The core of a node. See the crate's words for the order of calls.
 pub struct Node {
     us: NodeId,
@@ -126,6 +117,11 @@ pub struct Node {
     counters: Counters,
     error_bucket: TokenBucket,
     stranger_bucket: TokenBucket,
+    traces: traces::Traces,
+    strays: Strays,
+    copies: copies::Copies,
+    /// The moment of the input that is being dealt with.
+    latest: Instant,
     chance: ChaCha8Rng,
     plaintexts: Plaintexts,
     frame: Vec<u8>,
@@ -158,6 +154,10 @@ impl Node {
             admission: changing::admission_of(admitted),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
             stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
+            traces: traces::Traces::new(now),
+            strays: Strays::with_max(config.strays_kept),
+            copies: copies::Copies::default(),
+            latest: now,
             config,
             boot_epoch,
             next_packet: 0,
@@ -177,7 +177,11 @@ impl Node {
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        self.latest = now;
         let verdict = self.judge_datagram(from, datagram, now);
+        if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
+            self.note_stray(from, datagram, verdict, now);
+        }
         self.links.note();
         self.neighbours.note();
         self.pass_routing_on();
@@ -199,6 +203,16 @@ impl Node {
             self.drop_datagram(DatagramDrop::NoSession);
         }
         verdict
+    }
+
+    fn note_stray(&mut self, from: SocketAddr, datagram: &[u8], verdict: Verdict, now: Instant) {
+        if verdict == Verdict::Dropped(Lock::Identity)
+            // An opening that goes on says at its end what was wrong with its attempts.
+            && let Some(trouble) = self.links.get(&from).and_then(|link| link.association.trouble())
+        {
+            self.strays.note_refusal(&trouble);
+        }
+        self.strays.note_datagram(from, datagram, (verdict, self.last_reason), now);
     }
 
     /// Returns why the last datagram went no further than its verdict says, if it was dropped.
@@ -244,6 +258,7 @@ impl Node {
         if self.is_shut_down {
             return;
         }
+        self.latest = now;
         for address in self.links.due(now) {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.handle_timeout(now);
@@ -311,21 +326,6 @@ impl Node {
         counters
     }
 
-    /// Lists the neighbours as they stand, in order of their ids.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<NeighbourView> {
-        self.neighbours
-            .iter()
-            .map(|(id, neighbour)| NeighbourView {
-                id: *id,
-                name: neighbour.config.name.clone(),
-                address: neighbour.address(),
-                is_usable: neighbour.is_usable(),
-                last_error: neighbour.last_error.clone(),
-            })
-            .collect()
-    }
-
     /// Returns the secrets of the live session with a neighbour, with which anyone can read it and
     /// forge it.
     #[must_use]
@@ -343,6 +343,17 @@ impl Node {
     #[must_use]
     pub fn discards_at(&self, address: SocketAddr) -> Option<DiscardCounts> {
         self.links.get(&address).map(|link| link.association.discards())
+    }
+
+    /// Lists the datagrams that went no further than a lock, oldest first: the last ones, where
+    /// [`NodeConfig::strays_kept`] says how many.
+    pub fn strays(&self) -> impl Iterator<Item = &Stray> {
+        self.strays.datagrams()
+    }
+
+    /// Lists the frames that were dropped, oldest first: the last ones, as many as strays.
+    pub fn dropped_frames(&self) -> impl Iterator<Item = &DroppedFrame> {
+        self.strays.frames()
     }
 
     fn link_of(&self, neighbour: NodeId) -> Option<&Link> {
@@ -375,7 +386,7 @@ impl Node {
         } else {
             let config = self.association_config(self.admission.clone(), Precedence::Theirs);
             Association::accept(config, &hello, now).map(|association| {
-                self.links.insert(from, Link { association, dialled: None, peer: None });
+                self.links.insert(from, Link::new(association, None));
             })
         };
         if let Err(error) = made {
@@ -408,6 +419,7 @@ impl Node {
         let mut plaintexts = std::mem::take(&mut self.plaintexts);
         plaintexts.clear();
         let outcome = link.association.handle_datagram(datagram, &mut plaintexts, now);
+        link.traffic.receive(&plaintexts);
         let refused_before = self.counters.peers_refused;
         if let Some(peer) = self.settle_link(address, now) {
             for index in 0..plaintexts.len() {
@@ -463,7 +475,7 @@ impl Node {
         let admission = Admission::Rule(Arc::new(move |key| crate::node_id(key) == id));
         let config = self.association_config(admission, precedence(self.us, id));
         let association = Association::dial(config, now)?;
-        self.links.insert(address, Link { association, dialled: Some(id), peer: None });
+        self.links.insert(address, Link::new(association, Some(id)));
         Ok(())
     }
 }

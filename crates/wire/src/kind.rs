@@ -15,8 +15,7 @@ pub enum Kind {
     Routing,
     /// An [`crate::ErrorMessage`] back to the source of a frame.
     Error,
-    /// Kept for a request to every hop to describe itself: relayed, and without a meaning at its
-    /// destination in this version.
+    /// A [`crate::TraceMessage`]: a question to every hop to describe itself, or what one says.
     Trace,
     /// A [`crate::Ping`]: a request, or its answer when [`crate::Flags::REPLY`] is set.
     Ping,

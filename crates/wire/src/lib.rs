@@ -12,6 +12,7 @@ mod message;
 mod node_id;
 mod prefix;
 mod routing;
+mod trace;
 
 pub use codec::DecodeError;
 pub use frame::Frame;
@@ -30,6 +31,7 @@ pub use routing::proof::{Claim, PREFIXES_MAX, ProofItem};
 pub use routing::request::{ProofRequest, SeqRequest};
 pub use routing::update::{PATH_IDS_MAX, Path, UPDATE_BYTES_MAX, Update};
 pub use routing::{Acknowledgement, Metric, RouteSeq, RoutingMessage, ShortId, Sync, Updates};
+pub use trace::{Acquaintance, TraceLeg, TraceMessage, TraceReport};
 
 /// The version of the protocol, the first byte of every frame.
 pub const VERSION: u8 = 1;

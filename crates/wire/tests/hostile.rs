@@ -1,10 +1,13 @@
 //! Whatever a stranger sends: every byte string is either refused or means exactly itself.
 
 use std::fmt::Debug;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use peerbound_wire::{
-    DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Hello, HopLimit, Item,
-    Kind, List, NodeId, PacketId, Ping, RoutingMessage, VERSION,
+    Acquaintance, DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Hello,
+    HopLimit, Item, Kind, List, NodeId, PacketId, Ping, RoutingMessage, TraceLeg, TraceMessage, TraceReport,
+    VERSION,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -58,6 +61,29 @@ proptest! {
         assert_prefixes_truncated(&routing_bytes(routing), |bytes| RoutingMessage::decode(bytes).map(|_| ()))?;
         assert_prefixes_truncated(&error_bytes(error), ErrorMessage::decode)?;
         assert_prefixes_truncated(&ping_bytes(Ping { token }), Ping::decode)?;
+    }
+
+    #[test]
+    fn trace_message_comes_back_as_it_went_whole_or_not_at_all(
+        message in trace_messages(),
+        tail in prop::collection::vec(any::<u8>(), 1..100),
+    ) {
+        let bytes = trace_bytes(message);
+
+        prop_assert_eq!(TraceMessage::decode(&bytes), Ok(message));
+        assert_prefixes_truncated(&bytes, TraceMessage::decode)?;
+        let refusal = DecodeError::Trailing { extra: tail.len() };
+        prop_assert_eq!(TraceMessage::decode(&[bytes, tail].concat()), Err(refusal));
+    }
+
+    #[test]
+    fn an_answer_that_names_nobody_and_says_how_it_knows_is_refused(message in that_is(), how in 1u8..) {
+        let mut bytes = trace_bytes(message);
+        let id = bytes.len() - 17;
+        bytes[id..].fill(0);
+        bytes[id + 16] = how;
+
+        prop_assert_eq!(TraceMessage::decode(&bytes), Err(DecodeError::Value));
     }
 
     #[test]
@@ -139,6 +165,9 @@ proptest! {
         }
         if let Ok(message) = Ping::decode(&bytes) {
             prop_assert_eq!(&ping_bytes(message), &bytes);
+        }
+        if let Ok(message) = TraceMessage::decode(&bytes) {
+            prop_assert_eq!(&trace_bytes(message), &bytes);
         }
     }
 
@@ -233,6 +262,7 @@ fn true_messages() -> impl Strategy<Value = Vec<u8>> {
         lists(),
         error_messages().prop_map(error_bytes),
         any::<u64>().prop_map(|token| ping_bytes(Ping { token })),
+        trace_messages().prop_map(trace_bytes),
     ]
 }
 
@@ -308,6 +338,56 @@ fn error_messages() -> impl Strategy<Value = ErrorMessage> {
     (codes, any::<u16>(), headers()).prop_map(|(code, mtu, offending)| ErrorMessage { code, mtu, offending })
 }
 
+fn trace_messages() -> impl Strategy<Value = TraceMessage> {
+    let address = || (any::<[u8; 4]>(), any::<u16>()).prop_map(SocketAddr::from);
+    prop_oneof![
+        any::<u64>().prop_map(|token| TraceMessage::Request { token }),
+        reports().prop_map(TraceMessage::Answer),
+        reports().prop_map(TraceMessage::Report),
+        (any::<u64>(), address()).prop_map(|(token, address)| TraceMessage::WhoIs { token, address }),
+        that_is(),
+    ]
+}
+
+fn that_is() -> impl Strategy<Value = TraceMessage> {
+    let manners = select(&[Acquaintance::Session, Acquaintance::Before, Acquaintance::SameHost][..]);
+    let who = (1u8.., any::<[u8; 15]>(), manners).prop_map(|(first, rest, how)| {
+        let mut id = [first; 16];
+        id[1..].copy_from_slice(&rest);
+        (NodeId::new(id), how)
+    });
+    (any::<u64>(), any::<[u16; 8]>(), any::<u16>(), prop::option::of(who)).prop_map(
+        |(token, address, port, who)| TraceMessage::ThatIs {
+            token,
+            address: SocketAddr::new(Ipv6Addr::from(address).to_canonical(), port),
+            who,
+        },
+    )
+}
+
+fn reports() -> impl Strategy<Value = TraceReport> {
+    let times = [0, 1, 2].map(|_| prop::option::of(0..u32::MAX).prop_map(|time| time.map(u64::from)));
+    let [round_trip, queue_delay, session_age] = times;
+    let ids = (1u8.., prop::option::of(1u8..));
+    let numbers = (any::<u8>(), any::<u16>(), any::<u64>(), any::<u16>(), any::<bool>());
+    (numbers, ids, round_trip, queue_delay, session_age).prop_map(
+        |((hops, path_mtu, token, frame_bytes_max, is_back), (from, to), round_trip, queue, age)| {
+            TraceReport {
+                leg: if is_back { TraceLeg::Back } else { TraceLeg::Out },
+                hop_limit: HopLimit(hops),
+                path_mtu,
+                token,
+                ingress: Some(NodeId::new([from; 16])),
+                egress: to.map(|to| NodeId::new([to; 16])),
+                frame_bytes_max,
+                round_trip: round_trip.map(Duration::from_micros),
+                queue_delay: queue.map(Duration::from_micros),
+                session_age: age.map(Duration::from_secs),
+            }
+        },
+    )
+}
+
 fn unknown_versions() -> impl Strategy<Value = u8> {
     any::<u8>().prop_filter("another version", |version| *version != VERSION)
 }
@@ -353,6 +433,12 @@ fn routing_bytes(message: RoutingMessage<'_>) -> Vec<u8> {
 }
 
 fn error_bytes(message: ErrorMessage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message.encode_into(&mut bytes);
+    bytes
+}
+
+fn trace_bytes(message: TraceMessage) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.encode_into(&mut bytes);
     bytes

@@ -4,12 +4,14 @@
 //! one red, the change speaks another protocol: raise `VERSION` or take the change back.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use peerbound_wire::{
-    AcknowledgementPacker, Claim, DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES,
-    Header, Hello, HopLimit, Item, Kind, List, Metric, NodeId, PacketId, Path, Ping, Prefix, ProofItem,
-    ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq, RoutingMessage, SeqRequest, SeqRequestsPacker,
-    Sync, UPDATE_BYTES_MAX, Update, UpdatesPacker, VERSION,
+    AcknowledgementPacker, Acquaintance, Claim, DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame,
+    HEADER_BYTES, Header, Hello, HopLimit, Item, Kind, List, Metric, NodeId, PacketId, Path, Ping, Prefix,
+    ProofItem, ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq, RoutingMessage, SeqRequest,
+    SeqRequestsPacker, Sync, TraceLeg, TraceMessage, TraceReport, UPDATE_BYTES_MAX, Update, UpdatesPacker,
+    VERSION,
 };
 
 const A: NodeId = NodeId::new([
@@ -265,6 +267,73 @@ fn ping_is_its_token() {
     let ping = Ping { token: 0x1122_3344_5566_7788 };
 
     assert_message(ping, "1122334455667788", Ping::encode_into, Ping::decode);
+}
+
+#[test]
+fn trace_request_is_message_one_and_its_token() {
+    assert_trace(TraceMessage::Request { token: 0x1122_3344_5566_7788 }, "01 1122334455667788");
+}
+
+#[test]
+fn trace_answer_is_message_two_and_a_report_message_three() {
+    let report = TraceReport {
+        leg: TraceLeg::Out,
+        hop_limit: HopLimit(0x1f),
+        path_mtu: 0x0578,
+        token: 0x1122_3344_5566_7788,
+        ingress: Some(A),
+        egress: Some(C),
+        frame_bytes_max: 0x0553,
+        round_trip: Some(Duration::from_micros(0x0102)),
+        queue_delay: Some(Duration::from_micros(0x0304)),
+        session_age: Some(Duration::from_secs(0x0506)),
+    };
+
+    let rest = "01 1f 0578 1122334455667788 a0a1a2a3a4a5a6a7a8a9aaabacadaeaf \
+                c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0553 00000102 00000304 00000506";
+    assert_trace(TraceMessage::Answer(report), &format!("02 {rest}"));
+    assert_trace(TraceMessage::Report(report), &format!("03 {rest}"));
+}
+
+#[test]
+fn a_report_says_what_is_not_known() {
+    let report = TraceReport {
+        leg: TraceLeg::Back,
+        hop_limit: HopLimit(1),
+        path_mtu: 0xffff,
+        token: 0,
+        ingress: None,
+        egress: None,
+        frame_bytes_max: 0,
+        round_trip: None,
+        queue_delay: None,
+        session_age: None,
+    };
+
+    let golden = "03 02 01 ffff 0000000000000000 00000000000000000000000000000000 \
+                  00000000000000000000000000000000 0000 ffffffff ffffffff ffffffff";
+    assert_trace(TraceMessage::Report(report), golden);
+}
+
+#[test]
+fn who_is_at_an_address_is_trace_message_four_and_the_answer_five() {
+    let (token, v4, v6) = (7, "192.0.2.3:7003".parse().unwrap(), "[2001:db8::3]:7003".parse().unwrap());
+    let asked_v4 = "0000000000000007 00000000000000000000ffffc0000203 1b5b";
+    let asked_v6 = "0000000000000007 20010db8000000000000000000000003 1b5b";
+
+    assert_trace(TraceMessage::WhoIs { token, address: v4 }, &format!("04 {asked_v4}"));
+    assert_trace(TraceMessage::WhoIs { token, address: v6 }, &format!("04 {asked_v6}"));
+    let nobody = format!("05 {asked_v4} 00000000000000000000000000000000 00");
+    assert_trace(TraceMessage::ThatIs { token, address: v4, who: None }, &nobody);
+    let manners = [(Acquaintance::Session, 1), (Acquaintance::Before, 2), (Acquaintance::SameHost, 3)];
+    for (how, number) in manners {
+        let golden = format!("05 {asked_v6} c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 0{number}");
+        assert_trace(TraceMessage::ThatIs { token, address: v6, who: Some((C, how)) }, &golden);
+    }
+}
+
+fn assert_trace(message: TraceMessage, golden: &str) {
+    assert_message(message, golden, TraceMessage::encode_into, TraceMessage::decode);
 }
 
 fn assert_error(code: ErrorCode, mtu: u16, front: &str) {

@@ -12,6 +12,7 @@ use crate::config::announce::LinkCostFile;
 use crate::config::error::ConfigError;
 use crate::config::reading;
 use crate::config::resolver::ResolverFile;
+use crate::config::services::ServicesFile;
 use crate::config::tun::TunFile;
 
 /// A configuration file as it is typed.
@@ -26,6 +27,8 @@ pub struct ConfigFile {
     /// Where frames go that are for none of them.
     #[serde(default)]
     pub route: Vec<RouteFile>,
+    /// What is carried between services of this host and of others.
+    pub services: Option<ServicesFile>,
     /// Names for nodes further away: the id in hexadecimal, or the file of a certificate.
     #[serde(default)]
     pub names: BTreeMap<String, String>,

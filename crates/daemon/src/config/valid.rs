@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use peerbound_dtls::{Identity, KeyHash, X509, read_certificates};
-use peerbound_node::{NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, StaticRoute, node_id};
+use peerbound_node::{
+    NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, STRAYS_MAX, StaticRoute, node_id,
+};
 use peerbound_wire::NodeId;
 
 use crate::config::admission::Trusting;
@@ -13,6 +15,7 @@ use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
 use crate::config::resolver::ResolverConfig;
+use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
@@ -46,6 +49,8 @@ pub struct DaemonConfig {
     pub node: NodeConfig,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// What is carried between services of this host and of others.
+    pub services: ServicesConfig,
     /// What people call the nodes it knows of.
     pub names: BTreeMap<NodeId, String>,
     /// The interface through which programs of this host use the overlay.
@@ -58,7 +63,14 @@ impl DaemonConfig {
     /// Takes a node as it is, without a service on this host.
     #[must_use]
     pub fn new(node: NodeConfig, listen: SocketAddr) -> Self {
-        Self { node, listen, names: BTreeMap::new(), tun: None, resolver: None }
+        Self {
+            node,
+            listen,
+            services: ServicesConfig::default(),
+            names: BTreeMap::new(),
+            tun: None,
+            resolver: None,
+        }
     }
 
     /// Reads a file and everything it names. `unix_seconds` is the time by which certificates are
@@ -108,11 +120,32 @@ impl Validation<'_> {
             None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
             Some(ReturnPathFile::Any) => ReturnPath::Any,
         };
-        let node = NodeConfig { mtu, neighbours, routes, routing, return_path, ..NodeConfig::new(context) };
+        let node = NodeConfig {
+            mtu,
+            neighbours,
+            routes,
+            routing,
+            return_path,
+            measure_round_trips: true,
+            strays_kept: STRAYS_MAX,
+            ..NodeConfig::new(context)
+        };
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
         let resolver =
             file.resolver.as_ref().map(|table| self.resolver(table, tun.as_ref(), us)).transpose()?;
-        Ok(DaemonConfig { node, listen: file.node.listen, names, tun, resolver })
+        let services = self.services(file, us, &names)?;
+        Ok(DaemonConfig { node, listen: file.node.listen, services, names, tun, resolver })
+    }
+
+    fn services(
+        &self,
+        file: &ConfigFile,
+        us: NodeId,
+        names: &BTreeMap<NodeId, String>,
+    ) -> Result<ServicesConfig, ConfigError> {
+        let Some(services) = &file.services else { return Ok(ServicesConfig::default()) };
+        ServicesConfig::validate(services, us, |name| find(names, name))
+            .map_err(|(key, problem)| self.value(&key, problem))
     }
 
     fn mtu(&self, bytes: i64) -> Result<u16, ConfigError> {

@@ -3,10 +3,12 @@
 mod admission;
 mod batches;
 mod config;
+mod forwards;
 mod namespaces;
 mod observing;
 mod relaying;
 mod resolving;
 mod shutdown;
 mod support;
+mod taps;
 mod tun;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerbound_daemon::{Daemon, DaemonConfig, StartOptions};
+use peerbound_daemon::{Daemon, DaemonConfig, ServicesConfig, StartOptions};
 use peerbound_dtls::{Authority, Context, ContextConfig, Identity, KeylogSink, Validity};
 use peerbound_node::{Event, NeighbourConfig, NodeConfig, StaticRoute, node_id};
 use peerbound_wire::NodeId;
@@ -103,6 +103,19 @@ impl Members {
         DaemonConfig::new(node, listen)
     }
 
+    /// A–B–C in a row, where A and C offer services, up and running.
+    pub(crate) fn chain_with(&self, of_a: ServicesConfig, of_c: ServicesConfig) -> [Daemon; 3] {
+        let b = self.start(1, &[(0, None), (2, None)], &[]);
+        let start = |index: usize, routes: &[(usize, usize)], services| {
+            let config = self.config_in(self.context(index, None), &[(1, Some(b.address()))], routes);
+            Daemon::start(DaemonConfig { services, ..config }).unwrap()
+        };
+        let a = start(0, &[(2, 1)], of_a);
+        let c = start(2, &[(0, 1)], of_c);
+        wait_until_linked([&a, &b, &c]);
+        [a, b, c]
+    }
+
     /// A node alone, on a given address.
     pub(crate) fn config(&self, index: usize, listen: SocketAddr) -> DaemonConfig {
         DaemonConfig::new(NodeConfig::new(self.context(index, None)), listen)
@@ -113,12 +126,16 @@ impl Members {
         let b = self.start(1, &[(0, None), (2, None)], &[]);
         let a = self.start(0, &[(1, Some(b.address()))], &[(2, 1)]);
         let c = self.start(2, &[(1, Some(b.address()))], &[(0, 1)]);
-        for daemon in [&a, &b, &c] {
-            wait_until("all neighbours are up", || {
-                daemon.status().unwrap().neighbours.iter().all(|neighbour| neighbour.is_usable)
-            });
-        }
+        wait_until_linked([&a, &b, &c]);
         [a, b, c]
+    }
+}
+
+fn wait_until_linked(daemons: [&Daemon; 3]) {
+    for daemon in daemons {
+        wait_until("all neighbours are up", || {
+            daemon.status().unwrap().neighbours.iter().all(|neighbour| neighbour.is_usable)
+        });
     }
 }
 

@@ -10,6 +10,8 @@ use peerbound_wire::{
 use crate::counters::FrameDrop;
 use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
 use crate::neighbour::{Neighbour, NeighbourState};
+use crate::node::copies::FrameWay;
+use crate::node::traces::Traced;
 use crate::node::{Ecn, Node, SendError, Sending};
 use crate::relay::Decision;
 use crate::router::Router;
@@ -92,8 +94,10 @@ impl Node {
     /// Deals with one plaintext of a link session. It lies in `bytes` and may be changed there.
     pub(super) fn on_frame(&mut self, from: NodeId, bytes: &mut [u8], now: Instant) {
         self.counters.frames_received += 1;
+        self.copies.note(from, FrameWay::In, bytes);
         let Ok(Frame { header, payload }) = Frame::decode(bytes) else {
             self.counters.drop_frame(FrameDrop::BadFrame);
+            self.strays.note_frame((None, bytes.len()), Some(from), FrameDrop::BadFrame, now);
             return;
         };
         if header.kind == Kind::Routing {
@@ -109,11 +113,16 @@ impl Node {
             Decision::Deliver => self.deliver(from, &header, payload, now),
             Decision::Forward { next, header: onward } => {
                 let payload_bytes = payload.len();
+                let traced = Traced::of(&header, payload);
                 let sent = self.seal_in_place(bytes, onward, next);
                 self.observe(&header, payload_bytes, Some(from), action_of(sent, next));
-                if let Err(unsent) = sent {
-                    self.counters.drop_frame(unsent.reason());
-                    self.report_unsent(unsent, &header, from, now);
+                match (sent, traced) {
+                    (Err(unsent), _) => {
+                        self.counters.drop_frame(unsent.reason());
+                        self.report_unsent(unsent, &header, from, now);
+                    }
+                    (Ok(()), Some(traced)) => self.tell_of_relaying(&header, traced, (from, next), now),
+                    (Ok(()), None) => {}
                 }
             }
             Decision::Drop(reason) => {
@@ -149,7 +158,13 @@ impl Node {
         sent.inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
     }
 
-    fn send_routed(&mut self, header: Header, payload: &[u8], now: Instant) -> Result<PacketId, SendError> {
+    pub(super) fn send_routed(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<PacketId, SendError> {
+        self.latest = now;
         let header = self.originate(header);
         if header.destination == self.us {
             self.deliver(self.us, &header, payload, now);
@@ -180,7 +195,8 @@ impl Node {
             None => "it is no neighbour, and no route leads to it".to_owned(),
             Some(neighbour) => {
                 let name = &neighbour.config.name;
-                let why = neighbour.last_error.clone().or_else(|| self.trouble_with(neighbour));
+                let why =
+                    neighbour.last_error.clone().map(|(why, _)| why).or_else(|| self.trouble_with(neighbour));
                 let why = why.unwrap_or_else(|| "its link is not established yet".to_owned());
                 format!("neighbour \"{name}\" is down ({why})")
             }
@@ -216,6 +232,8 @@ impl Node {
         match link.association.send(bytes) {
             Ok(()) => {
                 link.flush(address, &mut self.outbound);
+                link.traffic.send(bytes.len());
+                self.copies.note(next, FrameWay::Out, bytes);
                 self.counters.frames_sent += 1;
                 Ok(())
             }
@@ -249,8 +267,9 @@ impl Node {
                 Ok(Ping { token }) => Event::Pong { from: header.source, token, header: *header },
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
-            // Neither has a meaning before inner sessions and tracing exist.
-            Kind::InnerHandshake | Kind::Trace | Kind::Routing => {
+            Kind::Trace => return self.on_trace(from, header, payload, now),
+            // Neither has a meaning before inner sessions exist.
+            Kind::InnerHandshake | Kind::Routing => {
                 return self.refuse_delivery(from, header, payload, FrameDrop::Unsupported);
             }
         };
@@ -258,12 +277,18 @@ impl Node {
         self.events.push_back(event);
     }
 
-    fn count_delivery(&mut self, from: NodeId, header: &Header, payload: &[u8]) {
+    pub(super) fn count_delivery(&mut self, from: NodeId, header: &Header, payload: &[u8]) {
         self.counters.frames_delivered += 1;
         self.observe(header, payload.len(), Some(from), FrameAction::Delivered);
     }
 
-    fn refuse_delivery(&mut self, from: NodeId, header: &Header, payload: &[u8], reason: FrameDrop) {
+    pub(super) fn refuse_delivery(
+        &mut self,
+        from: NodeId,
+        header: &Header,
+        payload: &[u8],
+        reason: FrameDrop,
+    ) {
         self.counters.drop_frame(reason);
         self.observe(header, payload.len(), Some(from), FrameAction::Dropped(reason));
     }
@@ -315,6 +340,10 @@ impl Node {
     }
 
     fn observe(&mut self, header: &Header, payload_bytes: usize, from: Option<NodeId>, action: FrameAction) {
+        if let FrameAction::Dropped(reason) = action {
+            let from = from.filter(|from| *from != self.us);
+            self.strays.note_frame((Some(header), payload_bytes), from, reason, self.latest);
+        }
         if self.config.observe_frames {
             let from = from.filter(|from| *from != self.us);
             self.events.push_back(Event::Frame(FrameSeen { header: *header, payload_bytes, from, action }));
@@ -323,12 +352,12 @@ impl Node {
 }
 
 /// Says which neighbours carry frames at this moment.
-fn usable(neighbours: &TimedMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
+pub(super) fn usable(neighbours: &TimedMap<NodeId, Neighbour>) -> impl Fn(&NodeId) -> bool {
     |id| neighbours.get(id).is_some_and(Neighbour::is_usable)
 }
 
 /// Says which neighbour leads to a destination, as far as was learned.
-fn learned(router: Option<&Router>) -> impl Fn(&NodeId) -> Option<NodeId> {
+pub(super) fn learned(router: Option<&Router>) -> impl Fn(&NodeId) -> Option<NodeId> {
     move |destination| router?.next_hop(destination)
 }
 

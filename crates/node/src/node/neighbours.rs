@@ -58,10 +58,13 @@ impl Node {
     pub(super) fn on_routing_frame(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
         if header.source != from || header.destination != self.us {
             self.counters.drop_frame(FrameDrop::NotFromNeighbour);
+            let seen = (Some(header), payload.len());
+            self.strays.note_frame(seen, Some(from), FrameDrop::NotFromNeighbour, now);
             return;
         }
         let Ok(message) = RoutingMessage::decode(payload) else {
             self.counters.drop_frame(FrameDrop::BadFrame);
+            self.strays.note_frame((Some(header), payload.len()), Some(from), FrameDrop::BadFrame, now);
             return;
         };
         self.counters.frames_delivered += 1;
@@ -92,7 +95,7 @@ impl Node {
     }
 
     fn announce(&mut self, id: NodeId, now: Instant) {
-        let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce()) else {
+        let Some(address) = self.neighbours.get_mut(&id).and_then(|neighbour| neighbour.announce(now)) else {
             return;
         };
         let session = self.links.get(&address).and_then(|link| link.association.session());
@@ -182,7 +185,7 @@ impl Node {
 
     fn on_session_down(&mut self, address: SocketAddr, reason: DownReason, now: Instant) {
         self.count_refusal(&reason);
-        let Some(Link { association, dialled, peer }) = self.links.get(&address) else {
+        let Some(Link { association, dialled, peer, .. }) = self.links.get(&address) else {
             return;
         };
         let goes_on = !association.is_over();
@@ -193,7 +196,7 @@ impl Node {
             return;
         };
         let was_up = match neighbour.state {
-            NeighbourState::Up { address: at, is_announced, .. } if at == address => is_announced,
+            NeighbourState::Up { address: at, announced_at, .. } if at == address => announced_at.is_some(),
             NeighbourState::Opening { address: at } if at == address => false,
             // It has a better session, or is dialled elsewhere.
             NeighbourState::Up { .. } | NeighbourState::Opening { .. } | NeighbourState::Away { .. } => {
@@ -259,6 +262,7 @@ impl Node {
         };
         let was_announced = neighbour.is_usable();
         neighbour.go_away(silence.reason().to_owned(), &mut self.chance, now);
+        neighbour.last_silence = Some(silence);
         self.close_link(address, now);
         if was_announced {
             tracing::info!(%id, reason = silence.reason(), "Neighbour down");
@@ -305,7 +309,12 @@ impl Node {
 
     fn remove_link(&mut self, address: SocketAddr) {
         if let Some(link) = self.links.remove(&address) {
-            self.counters.records_discarded.add(&link.association.discards());
+            let discards = link.association.discards();
+            self.counters.records_discarded.add(&discards);
+            if let Some(neighbour) = link.owner().and_then(|id| self.neighbours.get_mut(&id)) {
+                neighbour.discards.add(&discards);
+                neighbour.traffic.add(&link.traffic);
+            }
         }
     }
 
@@ -315,6 +324,7 @@ impl Node {
         | DownReason::AnotherPeer { .. } = reason
         {
             self.counters.peers_refused += 1;
+            self.strays.note_refusal(reason);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The part of a node that measures round trips to its neighbours, where links cost by them: a ping of its
-//! own now and then, which no relay sees.
+//! The part of a node that measures round trips to its neighbours, where links cost by them or somebody may
+//! ask: a ping of its own now and then, which no relay sees.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,20 @@ pub(super) struct Probe {
     next_at: Instant,
     /// What was asked last, and when.
     asked: Option<(u64, Instant)>,
+    smoothed: Option<Duration>,
+}
+
+impl Probe {
+    fn measure(&mut self, time: Duration) {
+        // RFC 6298, 2.3: seven parts of what was known, one of what is measured.
+        self.smoothed = Some(self.smoothed.map_or(time, |known| (known * 7 + time) / 8));
+    }
 }
 
 impl Node {
     pub(super) fn measure_from(&mut self, id: NodeId, now: Instant) {
-        if self.router.as_ref().is_some_and(|router| router.measures()) {
-            self.probes.insert(id, Probe { next_at: now, asked: None });
+        if self.config.measure_round_trips || self.router.as_ref().is_some_and(|router| router.measures()) {
+            self.probes.insert(id, Probe { next_at: now, asked: None, smoothed: None });
         }
     }
 
@@ -33,7 +41,9 @@ impl Node {
         let due = self.probes.iter().filter(|(_, probe)| probe.next_at <= now);
         for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             let token = self.chance.next_u64();
-            self.probes.insert(id, Probe { next_at: now + MEASURE_INTERVAL, asked: Some((token, now)) });
+            if let Some(probe) = self.probes.get_mut(&id) {
+                (probe.next_at, probe.asked) = (now + MEASURE_INTERVAL, Some((token, now)));
+            }
             let header = self.originate(Header::new(Kind::Ping, self.us, id));
             let mut payload = Vec::new();
             Ping { token }.encode_into(&mut payload);
@@ -51,9 +61,17 @@ impl Node {
         let Some(probe) = self.probes.get_mut(&from) else { return false };
         let Some((_, asked_at)) = probe.asked.filter(|(asked, _)| *asked == token) else { return false };
         probe.asked = None;
+        let time = now.saturating_duration_since(asked_at);
+        probe.measure(time);
         if let Some(router) = &mut self.router {
-            router.on_round_trip(from, now.saturating_duration_since(asked_at), now);
+            router.on_round_trip(from, time, now);
         }
         true
+    }
+
+    /// Returns the smoothed round trip to a neighbour, where it was measured since its link came up.
+    #[must_use]
+    pub fn round_trip(&self, neighbour: NodeId) -> Option<Duration> {
+        self.probes.get(&neighbour)?.smoothed
     }
 }

@@ -3,12 +3,15 @@
 mod allocations;
 mod chaos;
 mod conservation;
+mod facts;
 mod hostile;
 mod liveness;
 mod loss;
 mod relaying;
 mod routing;
+mod strays;
 mod support;
+mod trace;
 mod triangle;
 #[path = "../../../dtls/tests/dtls/vclock.rs"]
 mod vclock;

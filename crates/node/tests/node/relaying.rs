@@ -344,7 +344,7 @@ fn a_node_reaches_itself_without_a_wire() {
 }
 
 #[test]
-fn kinds_without_a_meaning_yet_are_relayed_and_end_at_their_destination() {
+fn frames_of_a_later_version_are_relayed_and_end_at_their_destination() {
     let mut net = with_insider_at_a(&Plan::chain_of_three());
     let c = net.id(C);
     for kind in [Kind::InnerHandshake, Kind::Trace] {
@@ -354,7 +354,8 @@ fn kinds_without_a_meaning_yet_are_relayed_and_end_at_their_destination() {
     net.run_a_little();
 
     assert_eq!(net.sent_to(B, |_| true).len(), 2);
-    assert_eq!(net.dropped(C, FrameDrop::Unsupported), 2);
+    assert_eq!(net.dropped(C, FrameDrop::Unsupported), 1);
+    assert_eq!(net.dropped(C, FrameDrop::BadFrame), 1);
     assert!(net.insider(A).heard.is_empty(), "nobody is told");
 }
 

@@ -260,6 +260,7 @@ impl Net {
             Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
             Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => None,
             Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => None,
+            Event::TraceReport(_) | Event::WhoIs { .. } => None,
         };
         self.events[index].iter().filter_map(word).collect()
     }
