@@ -147,7 +147,7 @@ fn nodes_stop_by_themselves_when_the_program_that_started_them_is_killed() {
 fn what_nodes_as_programs_cannot_be_is_refused_by_its_key() {
     let user = User::new();
     let head = "schema = 1\nname = \"x\"\ntitle = \"X\"\n[[node]]\nname = \"A\"\n[[node]]\nname = \"B\"\n";
-    let tail = "[[expect]]\nreachable = \"all\"\n";
+    let tail = "[[expect]]\nsession = \"A-B\"\nis = \"alive\"\n";
     let link = "[[link]]\nbetween = [\"A\", \"B\"]\n";
     let cases = [
         (format!("[nodes]\ngate = \"off\"\n{link}"), "`gate` of A: "),

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -84,11 +84,18 @@ impl Program {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) => self.note(line),
-                Err(_) => panic!("{} says within {DEADLINE:?}: {what}; it said {:#?}", self.name, self.said),
+            if self.hear(left).is_none() {
+                panic!("{} says within {DEADLINE:?}: {what}; it said {:#?}", self.name, self.said);
             }
         }
+    }
+
+    /// Returns what it says next, if that is within some time. What is waited for is told apart by
+    /// [`Program::wait_for`], and what was heard here counts there, too.
+    pub(crate) fn hear(&mut self, within: Duration) -> Option<Value> {
+        let line = self.lines.recv_timeout(within).ok()?;
+        self.note(line.clone());
+        Some(line)
     }
 
     /// Waits for an event about a neighbour.
