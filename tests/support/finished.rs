@@ -13,10 +13,12 @@ pub(crate) struct Finished {
 }
 
 /// Every variable that the program reads.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "PEERBOUND_CA_PASSPHRASE",
     "PEERBOUND_LOG",
     "PEERBOUND_SHARDS",
+    "RUNTIME_DIRECTORY",
+    "XDG_RUNTIME_DIR",
     "SLURM_ARRAY_TASK_ID",
     "SLURM_ARRAY_TASK_MIN",
     "SLURM_ARRAY_TASK_STEP",

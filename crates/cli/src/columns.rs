@@ -13,6 +13,22 @@ pub(crate) fn cell(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(blanks))
 }
 
+/// Sets rows under their headings, each column as wide as its widest cell.
+pub(crate) fn table(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let headings = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|text| display_width(text)).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(text, width)| cell(text, *width)).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 /// Cuts a text to a width.
 pub(crate) fn short(text: &str, width: usize) -> String {
     if display_width(text) <= width {
@@ -49,6 +65,18 @@ mod tests {
             assert_eq!(display_width(&cell(text, 11)), 11, "{text}");
         }
         assert_eq!(short("longer than the cell", 11), "longer tha…");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["relay-1", "up"], vec!["Ü", "down"]];
+
+        let lines = table(
+            &["NAME", "STATE"],
+            rows.into_iter().map(|row| row.into_iter().map(str::to_owned).collect()),
+        );
+
+        assert_eq!(lines, ["NAME     STATE", "relay-1  up", "Ü        down"]);
     }
 
     #[test]

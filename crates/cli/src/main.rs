@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+mod ask;
 mod check;
 mod columns;
 mod completions;
@@ -24,6 +25,7 @@ mod send;
 mod service_manager;
 mod sim;
 mod source;
+mod spans;
 mod suggest;
 mod up;
 mod usage;
@@ -72,6 +74,17 @@ enum Command {
     Join(enrol::JoinArguments),
     /// Run a node until it is told to stop.
     Run(run::RunArguments),
+    /// Show a running node in one look.
+    Status(ask::status::StatusArguments),
+    /// List the neighbours of a running node, and how each link is.
+    #[command(name = "neighbors", visible_alias = "neighbours")]
+    Neighbours(ask::neighbours::NeighboursArguments),
+    /// Show where a running node sends frames, and why there.
+    Routes(ask::routes::RoutesArguments),
+    /// List the sessions of a running node: keys in use, their age, what they refused.
+    Sessions(ask::sessions::SessionsArguments),
+    /// Let a running node ask another one to answer.
+    Ping(ask::ping::PingArguments),
     /// Read a node's configuration and say what is wrong with it.
     Check(check::CheckArguments),
     /// Run a node and send it lines from standard input to another one.
@@ -102,6 +115,11 @@ fn main() -> ExitCode {
         Command::Exec(arguments) => exec::exec(&arguments),
         Command::Join(arguments) => enrol::join(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
+        Command::Status(arguments) => ask::status::status(&arguments, &output),
+        Command::Neighbours(arguments) => ask::neighbours::neighbours(&arguments, &output),
+        Command::Routes(arguments) => ask::routes::routes(&arguments, &output),
+        Command::Sessions(arguments) => ask::sessions::sessions(&arguments, &output),
+        Command::Ping(arguments) => ask::ping::ping(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),
         Command::Listen(arguments) => listen::listen(&arguments, &output),

@@ -23,8 +23,10 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let config = running::load(&arguments.config)?;
     let signals = running::signals()?;
     let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
+    let control = config.control.clone();
     let daemon = running::start(config)?;
     let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
+    let server = running::start_control(&daemon, &control, &arguments.config)?;
     running::report_ready(&daemon, output)?;
     service_manager::on_ready(&daemon);
     loop {
@@ -38,6 +40,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
         }
     }
     service_manager::on_stop();
+    drop(server);
     running::stop(daemon)?;
     running::report_stopped(output)?;
     Ok(Outcome::Held)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
-use peerbound_daemon::{Daemon, DaemonConfig, Reloader, Watcher, unix_seconds};
+use peerbound_daemon::control::{ControlOptions, ControlServer, socket_for};
+use peerbound_daemon::{ControlConfig, Daemon, DaemonConfig, Reloader, Watcher, unix_seconds};
 use peerbound_node::Event;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -37,6 +38,26 @@ pub(crate) fn watch(path: &Path, daemon: &Daemon) -> Result<(Arc<Reloader>, Watc
         .context("the thread that watches files cannot be started")
         .map_err(Failure::World)?;
     Ok((reloader, watcher))
+}
+
+/// Lets a node be asked, where its file does not turn that off. A socket that the file asks for must be
+/// had; one by default is a courtesy, and a node that has relayed without it goes on to.
+pub(crate) fn start_control(
+    daemon: &Daemon,
+    control: &ControlConfig,
+    config: &Path,
+) -> Result<Option<ControlServer>, Failure> {
+    let start = || -> anyhow::Result<ControlServer> {
+        let socket = socket_for(control, config)?;
+        Ok(ControlServer::start(daemon, ControlOptions { socket, config: config.to_owned() })?)
+    };
+    match control {
+        ControlConfig::Off => Ok(None),
+        ControlConfig::At(_) => start().map(Some).map_err(Failure::World),
+        ControlConfig::ByDefault => {
+            Ok(start().inspect_err(|error| tracing::warn!("Nobody can ask this node anything: {error}")).ok())
+        }
+    }
 }
 
 /// Stops a node by its deadline.

@@ -3,6 +3,7 @@
 
 mod admission;
 mod announce;
+mod control;
 mod error;
 mod file;
 pub(crate) mod reading;
@@ -13,9 +14,12 @@ mod valid;
 
 pub use admission::AdmissionFile;
 pub use announce::LinkCostFile;
+pub use control::{ControlConfig, ControlFile, ControlTable};
 pub use error::ConfigError;
 pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
 pub use resolver::{ResolverConfig, ResolverFile};
 pub use services::{Expose, Forward, ServicesConfig, ServicesFile, Transport};
 pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;
+
+pub(crate) use control::check_path as check_socket_path;

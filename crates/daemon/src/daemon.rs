@@ -22,6 +22,7 @@ use crate::resolver::{Resolver, ResolverError};
 use crate::socket::{BatchSocket, SocketCounters};
 use crate::taps::{Tap, TapOptions};
 use crate::tun::{Tun, TunError};
+use crate::watch::{self, Watch, Watcher};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
 pub const COMMANDS_MAX: usize = 1024;
@@ -68,6 +69,11 @@ pub(crate) enum Command {
     Tap {
         options: TapOptions,
         outcome: Sender<Option<Tap>>,
+    },
+    Watch {
+        watcher: Watcher,
+        /// Whether there was room for it.
+        outcome: Sender<bool>,
     },
     Stop,
     Abort,
@@ -218,7 +224,7 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, services, names, tun, resolver } = config;
+        let DaemonConfig { node, listen, services, names, tun, resolver, .. } = config;
         let StartOptions { socket, observer, connect, mut ports } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
@@ -309,6 +315,12 @@ impl Daemon {
         self.names.get(id).cloned().unwrap_or_else(|| id.short())
     }
 
+    /// Returns what people call the nodes that the configuration knows.
+    #[must_use]
+    pub fn names(&self) -> Arc<Nodes> {
+        Arc::clone(&self.names)
+    }
+
     /// Returns a handle by which other threads reach the node.
     #[must_use]
     pub fn handle(&self) -> NodeHandle {
@@ -390,9 +402,7 @@ impl Daemon {
     /// # Errors
     /// When the data thread is gone.
     pub fn status(&self) -> Result<Status, CommandError> {
-        let (outcome, answer) = bounded(1);
-        self.handle.command(Command::Status { outcome })?;
-        self.handle.wait(&answer)
+        self.handle.status()
     }
 
     /// Says farewell to all neighbours and stops the data thread.
@@ -467,6 +477,33 @@ impl NodeHandle {
     pub fn tap(&self, options: TapOptions) -> Result<Option<Tap>, CommandError> {
         let (outcome, answer) = bounded(1);
         self.command(Command::Tap { options, outcome })?;
+        self.wait(&answer)
+    }
+
+    /// Lets this thread hear of what happens to the node, beside the owner of its events: what `pick` makes
+    /// of each event, with the time at which it happened, as long as no more than `capacity` wait. `pick` runs
+    /// on the data thread: let it be quick.
+    ///
+    /// # Errors
+    /// When as many watch or as many commands wait as may, or the data thread is gone.
+    pub fn watch<T: Send + 'static>(
+        &self,
+        capacity: usize,
+        pick: impl FnMut(&Event, Instant) -> Option<T> + Send + 'static,
+    ) -> Result<Watch<T>, CommandError> {
+        let (watcher, watch) = watch::watch(capacity, pick);
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Watch { watcher, outcome })?;
+        if self.wait(&answer)? { Ok(watch) } else { Err(CommandError::Busy) }
+    }
+
+    /// Returns the node as it stands.
+    ///
+    /// # Errors
+    /// When as many commands wait as may wait, or the data thread is gone.
+    pub fn status(&self) -> Result<Status, CommandError> {
+        let (outcome, answer) = bounded(1);
+        self.command(Command::Status { outcome })?;
         self.wait(&answer)
     }
 

@@ -19,6 +19,7 @@ use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::BatchSocket;
 use crate::taps::Taps;
 use crate::tun::Tun;
+use crate::watch::Watchers;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -60,6 +61,7 @@ pub(crate) struct DataThread {
     observer: Option<Observer>,
     packets: PacketSwitch,
     taps: Taps,
+    watchers: Watchers,
     /// The interface of this host, and room for one packet from it.
     tun: Option<(Tun, Vec<u8>)>,
     /// Whether packets may wait at the interface.
@@ -113,6 +115,7 @@ impl DataThread {
             tun_is_readable: tun.is_some(),
             tun: tun.map(|tun| (tun, vec![0; PACKET_BYTES_MAX])),
             forwards: None,
+            watchers: Watchers::default(),
         };
         Ok((thread, waker))
     }
@@ -261,6 +264,9 @@ impl DataThread {
                 Ok(Command::Tap { options, outcome }) => {
                     let _ = outcome.try_send(self.taps.add(options, &mut self.node));
                 }
+                Ok(Command::Watch { watcher, outcome }) => {
+                    let _ = outcome.try_send(self.watchers.add(watcher));
+                }
                 Ok(Command::Settle { outcome }) => return Turn::Settle(outcome),
                 Ok(Command::Stop) => return Turn::Stop,
                 Ok(Command::Abort) => return Turn::Abort,
@@ -298,6 +304,9 @@ impl DataThread {
             }
             if let Some(observer) = &self.observer {
                 observer.on_event(&event);
+            }
+            if !self.watchers.is_empty() {
+                self.watchers.tell(&event, clock::now());
             }
             let Some(event) = self.taps.take_event(event) else { continue };
             tell(&self.events, event, &mut self.events_dropped);

@@ -5,6 +5,7 @@
 
 mod clock;
 mod config;
+pub mod control;
 mod daemon;
 mod data_thread;
 mod forwards;
@@ -15,13 +16,14 @@ mod resolver;
 mod socket;
 mod taps;
 mod tun;
+mod watch;
 mod watching;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    AdmissionFile, ConfigError, ConfigFile, DaemonConfig, Expose, Forward, LinkCostFile, NeighbourFile,
-    NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig,
-    ServicesFile, Transport, TunConfig, TunFile,
+    AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable, DaemonConfig, Expose,
+    Forward, LinkCostFile, NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
+    RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -35,4 +37,5 @@ pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
 pub use tun::TunError;
+pub use watch::{WATCHERS_MAX, Watch};
 pub use watching::Watcher;

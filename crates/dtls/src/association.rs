@@ -317,6 +317,12 @@ impl Association {
         }
     }
 
+    /// Returns whether a session is on its way to replace the live one.
+    #[must_use]
+    pub fn is_being_replaced(&self) -> bool {
+        matches!(&self.slot, Slot::Live(live) if live.candidate.is_some())
+    }
+
     /// Returns whether data can be sent.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -220,6 +220,12 @@ impl Context {
         self.ssl.certificate().and_then(expires_at)
     }
 
+    /// Returns our own certificate.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&X509Ref> {
+        self.ssl.certificate()
+    }
+
     /// Returns whose rules the sessions keep.
     pub(crate) fn strictness(&self) -> Strictness {
         self.strictness

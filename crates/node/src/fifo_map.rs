@@ -23,6 +23,11 @@ impl<K: Ord + Copy, V> FifoMap<K, V> {
         self.entries.get_mut(key)
     }
 
+    /// Lists the entries between two keys, both included, in order of their keys.
+    pub(crate) fn between(&self, first: K, last: K) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.range(first..=last)
+    }
+
     /// Returns the value under `key`, made by `make` if there was none.
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         if !self.entries.contains_key(&key) {

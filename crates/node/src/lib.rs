@@ -37,8 +37,12 @@ pub use counters::{Counters, DatagramDrop, FrameDrop};
 pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen, TracePlace, TraceSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use neighbour_view::{Direction, NeighbourPhase, NeighbourView};
-pub use node::{Ecn, FrameCopy, FrameWay, Node, ReplaceError, SendError, Sending};
+pub use node::{
+    Ecn, FrameCopy, FrameWay, LinkSessionView, Node, ReplaceError, ReturnPathView, SendError, Sending,
+    WayView,
+};
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
+pub use relay::ChosenBy;
 pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
     Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,

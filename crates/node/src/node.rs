@@ -36,10 +36,12 @@ mod resolving;
 mod round_trips;
 mod routing;
 mod traces;
+mod views;
 
 pub use copies::{FrameCopy, FrameWay};
 
 pub use changing::ReplaceError;
+pub use views::{LinkSessionView, ReturnPathView, WayView};
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;

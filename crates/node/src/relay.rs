@@ -1,9 +1,9 @@
 //! Decides what becomes of a frame. Pure: no clock, no socket, no queue.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use peerbound_wire::{ErrorCode, Flags, Header, NodeId};
+use peerbound_wire::{ErrorCode, Flags, FlowId, Header, NodeId};
 
 use crate::config::{ReturnPath, StaticRoute};
 use crate::counters::FrameDrop;
@@ -31,6 +31,17 @@ pub(crate) enum Decision {
     Drop(FrameDrop),
     /// It ends here, and its source is told why.
     Refuse(FrameDrop, ErrorCode),
+}
+
+/// What says which neighbour leads to a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// A route that was set; it comes before all others.
+    Static,
+    /// The router, from what neighbours told.
+    Learned,
+    /// Nothing but that the destination may be a neighbour itself.
+    Link,
 }
 
 impl Relay {
@@ -98,15 +109,31 @@ impl Relay {
         {
             return Some(back);
         }
-        let via = self.routes.get(&destination).copied();
-        let via = via.or_else(|| learned(&destination)).unwrap_or(destination);
+        let (via, _) = self.choose(destination, learned);
         is_usable(&via).then_some(via)
+    }
+
+    /// Returns the neighbour that leads to a destination, whether it is up or not, and what says so.
+    pub(crate) fn choose(
+        &self,
+        destination: NodeId,
+        learned: impl Fn(&NodeId) -> Option<NodeId>,
+    ) -> (NodeId, ChosenBy) {
+        if let Some(via) = self.routes.get(&destination) {
+            return (*via, ChosenBy::Static);
+        }
+        learned(&destination).map_or((destination, ChosenBy::Link), |via| (via, ChosenBy::Learned))
+    }
+
+    /// Lists the ways back to an origin that are remembered; see [`ReturnPaths::to`].
+    pub(crate) fn return_paths_to(&self, origin: NodeId, now: Instant) -> Vec<(FlowId, NodeId, Duration)> {
+        self.return_paths.to(origin, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use peerbound_wire::{FlowId, HopLimit, Kind, PacketId};
+    use peerbound_wire::{HopLimit, Kind, PacketId};
 
     use super::*;
 

@@ -29,6 +29,15 @@ impl ReturnPaths {
         *entry = (ingress, now);
     }
 
+    /// Lists the ways back to an origin that are remembered: flow, neighbour, and how long ago its last
+    /// frame came that way.
+    pub(crate) fn to(&self, origin: NodeId, now: Instant) -> Vec<(FlowId, NodeId, Duration)> {
+        let flows = self.flows.between((origin, FlowId(0)), (origin, FlowId(u32::MAX)));
+        let aged = flows
+            .map(|((_, flow), (ingress, since))| (*flow, *ingress, now.saturating_duration_since(*since)));
+        aged.filter(|(_, _, age)| *age <= REMEMBERED).collect()
+    }
+
     /// Returns the neighbour that leads back to the origin of the flow.
     pub(crate) fn lookup(&self, origin: NodeId, flow: FlowId, now: Instant) -> Option<NodeId> {
         let (ingress, since) = self.flows.get(&(origin, flow))?;

@@ -82,6 +82,23 @@ pub struct Ping {
     pub token: u64,
 }
 
+/// Bytes of a [`Ping`] without padding.
+const PING_BYTES: usize = 8;
+
+impl Ping {
+    /// Reads a ping and returns the padding behind it: whatever the asker put there comes back with the
+    /// answer, so that a ping can have any size.
+    ///
+    /// # Errors
+    /// When bytes of the token are missing.
+    pub fn decode_padded(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let Some((token, padding)) = bytes.split_first_chunk::<PING_BYTES>() else {
+            return Err(DecodeError::Truncated { len: bytes.len(), needed: PING_BYTES });
+        };
+        Ok((Self::decode(token)?, padding))
+    }
+}
+
 impl ErrorMessage {
     /// Reads a message that fills `bytes` to the last byte.
     ///

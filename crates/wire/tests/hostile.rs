@@ -43,6 +43,17 @@ proptest! {
     }
 
     #[test]
+    fn padding_of_a_ping_comes_back_and_is_never_taken_for_its_token(
+        token: u64,
+        padding in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let bytes = [ping_bytes(Ping { token }), padding.clone()].concat();
+
+        prop_assert_eq!(Ping::decode_padded(&bytes), Ok((Ping { token }, &padding[..])));
+        assert_prefixes_truncated(&ping_bytes(Ping { token }), |bytes| Ping::decode_padded(bytes).map(|_| ()))?;
+    }
+
+    #[test]
     fn every_truncated_header_is_refused(header in headers()) {
         let bytes = header.encode();
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::admission::AdmissionFile;
 use crate::config::announce::LinkCostFile;
+use crate::config::control::ControlFile;
 use crate::config::error::ConfigError;
 use crate::config::reading;
 use crate::config::resolver::ResolverFile;
@@ -36,6 +37,8 @@ pub struct ConfigFile {
     pub tun: Option<TunFile>,
     /// Names of nodes for programs of this host.
     pub resolver: Option<ResolverFile>,
+    /// Where the node answers questions about itself.
+    pub control: Option<ControlFile>,
 }
 
 /// The table `[node]`. Paths are relative to the file they stand in.

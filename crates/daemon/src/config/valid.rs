@@ -11,6 +11,7 @@ use peerbound_node::{
 use peerbound_wire::NodeId;
 
 use crate::config::admission::Trusting;
+use crate::config::control::ControlConfig;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
@@ -57,6 +58,8 @@ pub struct DaemonConfig {
     pub tun: Option<TunConfig>,
     /// Names of nodes for programs of this host.
     pub resolver: Option<ResolverConfig>,
+    /// Where it answers questions about itself.
+    pub control: ControlConfig,
 }
 
 impl DaemonConfig {
@@ -70,6 +73,7 @@ impl DaemonConfig {
             names: BTreeMap::new(),
             tun: None,
             resolver: None,
+            control: ControlConfig::default(),
         }
     }
 
@@ -134,7 +138,9 @@ impl Validation<'_> {
         let resolver =
             file.resolver.as_ref().map(|table| self.resolver(table, tun.as_ref(), us)).transpose()?;
         let services = self.services(file, us, &names)?;
-        Ok(DaemonConfig { node, listen: file.node.listen, services, names, tun, resolver })
+        let control = ControlConfig::of(file.control.as_ref(), self.base)
+            .map_err(|problem| self.value("control.socket", problem))?;
+        Ok(DaemonConfig { node, listen: file.node.listen, services, names, tun, resolver, control })
     }
 
     fn services(

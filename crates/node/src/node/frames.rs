@@ -85,8 +85,25 @@ impl Node {
         token: u64,
         now: Instant,
     ) -> Result<PacketId, SendError> {
+        self.ping_padded(destination, flow, token, 0, now)
+    }
+
+    /// Asks a node to answer, as [`Self::ping`] does, with so many bytes behind the token; they come back
+    /// with the answer.
+    ///
+    /// # Errors
+    /// The same as [`Self::send`].
+    pub fn ping_padded(
+        &mut self,
+        destination: NodeId,
+        flow: FlowId,
+        token: u64,
+        padding_bytes: u16,
+        now: Instant,
+    ) -> Result<PacketId, SendError> {
         let mut payload = Vec::new();
         Ping { token }.encode_into(&mut payload);
+        payload.resize(payload.len() + usize::from(padding_bytes), 0);
         let header = Header { flow, ..Header::new(Kind::Ping, self.us, destination) };
         self.send_routed(header, &payload, now)
     }
@@ -256,15 +273,15 @@ impl Node {
                 Ok(message) => Event::Error { reporter: header.source, message },
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
-            Kind::Ping => match Ping::decode(payload) {
+            Kind::Ping => match Ping::decode_padded(payload) {
                 Ok(_) if !header.flags.contains(Flags::REPLY) => {
                     self.count_delivery(from, header, payload);
                     return self.answer_ping(header, payload, now);
                 }
-                Ok(Ping { token }) if self.is_measurement(header.source, token, now) => {
+                Ok((Ping { token }, _)) if self.is_measurement(header.source, token, now) => {
                     return self.count_delivery(from, header, payload);
                 }
-                Ok(Ping { token }) => Event::Pong { from: header.source, token, header: *header },
+                Ok((Ping { token }, _)) => Event::Pong { from: header.source, token, header: *header },
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
             Kind::Trace => return self.on_trace(from, header, payload, now),

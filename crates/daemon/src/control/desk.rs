@@ -1,0 +1,66 @@
+//! What the requests have at hand: a way to the node, and what is known of it from its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use peerbound_wire::NodeId;
+
+use crate::clock;
+use crate::control::answers::NodeName;
+use crate::control::error::{ErrorCode, Refusal};
+use crate::daemon::{Daemon, NodeHandle, Nodes};
+
+/// Everything that a request may use.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) id: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: NodeHandle,
+    pub(crate) config: PathBuf,
+    pub(crate) started: Instant,
+    names: Arc<Nodes>,
+}
+
+impl Desk {
+    pub(crate) fn new(daemon: &Daemon, config: PathBuf) -> Self {
+        Self {
+            id: daemon.id(),
+            address: daemon.address(),
+            handle: daemon.handle(),
+            config,
+            started: clock::now(),
+            names: daemon.names(),
+        }
+    }
+
+    /// Names a node: by its name from the configuration, else by its short id.
+    pub(crate) fn name(&self, id: &NodeId) -> NodeName {
+        let name = self.names.get(id).cloned().unwrap_or_else(|| id.short());
+        NodeName { id: id.to_string(), name }
+    }
+
+    /// Lists the nodes that have names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&NodeId, &String)> {
+        self.names.iter()
+    }
+
+    /// Returns the names for a closure that outlives a request.
+    pub(crate) fn shared_names(&self) -> Arc<Nodes> {
+        Arc::clone(&self.names)
+    }
+
+    /// Finds a node by its name or id.
+    pub(crate) fn find(&self, text: &str) -> Result<NodeId, Refusal> {
+        let named = self.names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id);
+        named.or_else(|| text.parse().ok()).ok_or_else(|| {
+            let known: Vec<_> = self.names.values().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let problem = format!(
+                "nobody is called {text:?} (known names: {known}): add it to [names], or give a node id of 32 hexadecimal digits"
+            );
+            Refusal::new(ErrorCode::UnknownNode, problem)
+        })
+    }
+}

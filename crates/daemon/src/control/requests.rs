@@ -1,0 +1,80 @@
+//! The requests: a file for each, and a line in the table.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::control::desk::Desk;
+use crate::control::error::{ErrorCode, Refusal};
+use crate::control::replies::Replies;
+
+mod neighbours;
+mod ping;
+mod routes;
+mod sessions;
+mod status;
+
+/// How a request is answered: its last, and mostly only, answer is returned; those before go to `Replies`.
+type Answer = fn(&Desk, Parameters, &mut Replies<'_>) -> Result<Value, Refusal>;
+
+/// Every request. They are described in docs/CONTROL.md in this order.
+const REQUESTS: &[(&str, Answer)] = &[
+    ("status", status::answer),
+    ("neighbours", neighbours::answer),
+    ("routes", routes::answer),
+    ("sessions", sessions::answer),
+    ("ping", ping::answer),
+];
+
+/// Answers a request.
+pub(crate) fn answer(
+    desk: &Desk,
+    ask: &str,
+    parameters: Map<String, Value>,
+    replies: &mut Replies<'_>,
+) -> Result<Value, Refusal> {
+    let Some((_, answer)) = REQUESTS.iter().find(|(name, _)| *name == ask) else {
+        let known: Vec<_> = REQUESTS.iter().map(|(name, _)| *name).collect();
+        let problem = format!("there is no request {ask:?}; there are {}", known.join(", "));
+        return Err(Refusal::new(ErrorCode::UnknownRequest, problem));
+    };
+    answer(desk, Parameters(parameters), replies)
+}
+
+/// The parameters of a request, not looked at yet.
+#[derive(Debug)]
+pub(crate) struct Parameters(Map<String, Value>);
+
+impl Parameters {
+    /// Reads them; the type refuses what it does not know.
+    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
+        serde_json::from_value(Value::Object(self.0))
+            .map_err(|error| Refusal::new(ErrorCode::BadParameter, error.to_string()))
+    }
+
+    /// Makes sure that there are none.
+    pub(crate) fn none(self) -> Result<(), Refusal> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let problem = format!("this request has no parameter {name:?}");
+                Err(Refusal::new(ErrorCode::BadParameter, problem))
+            }
+        }
+    }
+}
+
+/// Makes an answer of what its type says.
+pub(crate) fn answered(answer: &impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(answer).map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))
+}
+
+/// A length of time in milliseconds.
+pub(crate) fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A length of time in microseconds.
+pub(crate) fn microseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

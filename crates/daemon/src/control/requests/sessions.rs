@@ -1,0 +1,59 @@
+//! `sessions`: what keys are in use, how old they are, and what they refused.
+
+use std::collections::BTreeMap;
+
+use peerbound_dtls::{Discard, DiscardCounts, Role};
+use peerbound_node::{LinkSessionView, Lock};
+use serde_json::Value;
+
+use crate::control::answers::{SessionAnswer, SessionsAnswer};
+use crate::control::desk::Desk;
+use crate::control::error::Refusal;
+use crate::control::replies::Replies;
+use crate::control::requests::{Parameters, answered, milliseconds};
+
+pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -> Result<Value, Refusal> {
+    parameters.none()?;
+    answered(&sessions(desk)?)
+}
+
+/// Looks at the sessions.
+pub(crate) fn sessions(desk: &Desk) -> Result<SessionsAnswer, Refusal> {
+    let link = desk.handle.with_node(|node, now| node.link_sessions(now))?;
+    Ok(SessionsAnswer { link: link.iter().map(|session| link_session(desk, session)).collect() })
+}
+
+fn link_session(desk: &Desk, session: &LinkSessionView) -> SessionAnswer {
+    let records = session.records_sent.saturating_add(session.records_received);
+    SessionAnswer {
+        node: desk.name(&session.peer),
+        address: Some(session.address),
+        role: match session.role {
+            Role::Client => "client".to_owned(),
+            Role::Server => "server".to_owned(),
+        },
+        suite: session.suite.name.to_owned(),
+        age_ms: milliseconds(session.age),
+        records_sent: session.records_sent,
+        records_received: session.records_received,
+        rekey_in_ms: milliseconds(session.rekey_age.saturating_sub(session.age)),
+        rekey_in_records: session.rekey_records.saturating_sub(records),
+        is_being_replaced: session.is_being_replaced,
+        payload_bytes_max: session.frame_bytes_max,
+        discards: by_lock(&session.discards),
+    }
+}
+
+/// Sorts what was discarded by the lock that held it up.
+pub(crate) fn by_lock(discards: &DiscardCounts) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut locks = BTreeMap::<String, BTreeMap<String, u64>>::new();
+    for (discard, count) in discards.iter().filter(|(_, count)| *count > 0) {
+        let lock = match discard {
+            Discard::Malformed(_) | Discard::WrongEpoch => Lock::Gate,
+            Discard::Replay | Discard::TooOld => Lock::Replay,
+            Discard::BadMac => Lock::RecordAuth,
+        };
+        locks.entry(lock.name().to_owned()).or_default().insert(discard.name().to_owned(), count);
+    }
+    locks
+}
