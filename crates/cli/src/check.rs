@@ -31,8 +31,8 @@ pub(crate) fn check(arguments: &CheckArguments, output: &Output) -> CommandResul
         .node
         .neighbours
         .iter()
-        .map(|neighbour| match neighbour.address {
-            Some(address) => format!("{} at {address}", neighbour.name),
+        .map(|neighbour| match config.places_of(&neighbour.id) {
+            Some(places) => format!("{} at {places}", neighbour.name),
             None => format!("{}, who dials us", neighbour.name),
         })
         .collect();

@@ -105,6 +105,7 @@ pub(crate) enum Report {
     Ready { id: String, listens: String },
     NeighbourUp { neighbour: String, id: String, address: String, suite: String },
     NeighbourReplaced { neighbour: String },
+    NeighbourMoved { neighbour: String, from: String, to: String },
     NeighbourDown { neighbour: String, reason: String },
     NeighbourNotReached { neighbour: String, address: String, reason: String },
     Refused { address: String, reason: String },
@@ -134,6 +135,11 @@ pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> R
             suite: peer.suite.name.to_owned(),
         },
         Event::NeighbourReplaced { id } => Report::NeighbourReplaced { neighbour: daemon.name_of(id) },
+        Event::NeighbourMoved { id, from, to } => Report::NeighbourMoved {
+            neighbour: daemon.name_of(id),
+            from: from.to_string(),
+            to: to.to_string(),
+        },
         Event::NeighbourDown { id, reason } => {
             Report::NeighbourDown { neighbour: daemon.name_of(id), reason: reason.clone() }
         }
@@ -162,6 +168,9 @@ impl Report {
                 format!("neighbour {neighbour} is up at {address} ({suite})")
             }
             Self::NeighbourReplaced { neighbour } => format!("neighbour {neighbour} has another session"),
+            Self::NeighbourMoved { neighbour, from, to } => {
+                format!("neighbour {neighbour} has moved from {from} to {to}")
+            }
             Self::NeighbourDown { neighbour, reason } => format!("neighbour {neighbour} is down: {reason}"),
             Self::NeighbourNotReached { neighbour, address, reason } => {
                 format!("neighbour {neighbour} is not reached at {address}: {reason}")

@@ -186,6 +186,7 @@ impl Sender<'_> {
             Event::Error { .. }
             | Event::NeighbourUp { .. }
             | Event::NeighbourReplaced { .. }
+            | Event::NeighbourMoved { .. }
             | Event::NeighbourDown { .. }
             | Event::DialFailed { .. }
             | Event::StrangerFailed { .. }
@@ -251,9 +252,10 @@ fn find(config: &DaemonConfig, text: &str) -> Result<NodeId, Failure> {
 fn advice(config: &DaemonConfig, to: NodeId) -> String {
     let route = config.node.routes.iter().find(|route| route.destination == to);
     let next = route.map_or(to, |route| route.via);
-    match config.node.neighbours.iter().find(|neighbour| neighbour.id == next).map(|next| next.address) {
-        Some(Some(address)) => {
-            format!("; see that it runs at {address} and has this node among its neighbours")
+    let is_neighbour = config.node.neighbours.iter().any(|neighbour| neighbour.id == next);
+    match is_neighbour.then(|| config.places_of(&next)) {
+        Some(Some(places)) => {
+            format!("; see that it runs at {places} and has this node among its neighbours")
         }
         Some(None) => format!("; see that it runs and dials this node at {}", config.listen),
         None => "; add a [[route]] to it".to_owned(),

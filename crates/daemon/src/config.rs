@@ -1,6 +1,7 @@
 //! The configuration in two stages: the file as it is typed, and what it means once every name,
 //! file and certificate in it was found to be good.
 
+mod address;
 mod admission;
 mod announce;
 mod control;
@@ -12,6 +13,7 @@ mod services;
 mod tun;
 mod valid;
 
+pub use address::{AddressesFile, Endpoint, Endpoints};
 pub use admission::AdmissionFile;
 pub use announce::LinkCostFile;
 pub use control::{ControlConfig, ControlFile, ControlTable};

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{DaemonConfig, Transport};
 use crate::data_thread::{DataThread, Local};
 use crate::forwards::{ForwardCounters, ForwardError, Prepared};
+use crate::names::{LookUp, Names, ask_the_system};
 use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::resolver::{Resolver, ResolverError};
@@ -107,6 +108,8 @@ pub struct StartOptions {
     pub connect: Option<SocketAddr>,
     /// Who takes the packets that arrive for this node, the first that wants one.
     pub ports: Vec<Box<dyn PacketPort>>,
+    /// Who finds the addresses of a neighbour's name, given the name and the port; the system, if nobody.
+    pub look_up: Option<Box<LookUp>>,
 }
 
 /// Names for ids, as the configuration gives them.
@@ -207,6 +210,8 @@ pub struct Daemon {
     resolver: Option<Resolver>,
     forwards: Option<JoinHandle<()>>,
     listens: Vec<(Transport, SocketAddr)>,
+    /// The thread that looks up names ends when this is dropped.
+    _looking_up: Option<Sender<()>>,
 }
 
 impl Daemon {
@@ -224,8 +229,8 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, services, names, tun, resolver, .. } = config;
-        let StartOptions { socket, observer, connect, mut ports } = options;
+        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, .. } = config;
+        let StartOptions { socket, observer, connect, mut ports, look_up } = options;
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
         let socket =
@@ -267,11 +272,15 @@ impl Daemon {
                 let _ = finished_out.send(data.run());
             })
             .map_err(StartError::Thread)?;
+        let look_up = look_up.unwrap_or_else(|| Box::new(ask_the_system));
+        let looking_up =
+            Names::start(handle.clone(), address, endpoints, look_up).map_err(StartError::Thread)?;
         let mut daemon = Self {
             id,
             address,
             names: Arc::new(names),
             handle,
+            _looking_up: looking_up,
             events,
             finished,
             thread: Some(thread),

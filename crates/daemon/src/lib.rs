@@ -9,6 +9,7 @@ pub mod control;
 mod daemon;
 mod data_thread;
 mod forwards;
+mod names;
 mod observe;
 mod packets;
 mod reload;
@@ -21,9 +22,10 @@ mod watching;
 
 pub use clock::{now, unix_seconds};
 pub use config::{
-    AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable, DaemonConfig, Expose,
-    Forward, LinkCostFile, NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
-    RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
+    AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
+    DaemonConfig, Endpoint, Endpoints, Expose, Forward, LinkCostFile, NeighbourFile, NodeFile,
+    ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig, ServicesFile,
+    Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,

@@ -168,6 +168,10 @@ impl Reloader {
         for key in waiting_keys(&running.table, &wanted.table) {
             report.needs_restart(&key, "it is read at the start alone");
         }
+        for name in names_that_wait(&running.config, &wanted.config) {
+            report.needs_restart("neighbour.address", format!("{name} is looked up from the next start on"));
+        }
+        wanted.config.endpoints = std::mem::take(&mut running.config.endpoints);
         wanted.table = std::mem::take(&mut running.table);
         *running = wanted;
         Ok(report)
@@ -240,6 +244,18 @@ impl Changes {
         }
         outcome
     }
+}
+
+/// Lists the names that were not looked up before. Those that are looked up no more are asked for until the
+/// next start.
+fn names_that_wait(former: &DaemonConfig, wanted: &DaemonConfig) -> Vec<String> {
+    let names = |config: &DaemonConfig| -> BTreeSet<(NodeId, String)> {
+        let of_all = config.endpoints.iter();
+        let names = of_all.flat_map(|(id, places)| places.iter().map(move |place| (*id, place)));
+        let names = names.filter(|(_, place)| place.address().is_none());
+        names.map(|(id, place)| (id, place.to_string())).collect()
+    };
+    names(wanted).difference(&names(former)).map(|(_, name)| name.clone()).collect()
 }
 
 fn cost_of(config: &DaemonConfig, id: NodeId) -> u16 {

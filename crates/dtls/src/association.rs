@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
 
+use crate::advice::advice_about;
 use crate::context::Context;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
@@ -46,6 +47,16 @@ pub enum Precedence {
     Theirs,
 }
 
+/// What becomes of the word of a peer that it has lost its session: see [`crate::advice_for`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Advice {
+    /// Nothing: the live session goes on until its peer is missed.
+    #[default]
+    Ignored,
+    /// A candidate is dialled beside the live session, a few times at once and then every few seconds.
+    Heeded,
+}
+
 /// What an association is made from.
 #[derive(Debug, Clone)]
 pub struct AssociationConfig {
@@ -63,6 +74,8 @@ pub struct AssociationConfig {
     pub rekey_records: u64,
     /// Age at which the client replaces the session.
     pub rekey_age: Duration,
+    /// What becomes of the word of the peer that it has lost the session.
+    pub advice: Advice,
 }
 
 impl AssociationConfig {
@@ -77,6 +90,7 @@ impl AssociationConfig {
             attempts: Attempts::Fresh,
             rekey_records: REKEY_RECORDS_DEFAULT,
             rekey_age: REKEY_AGE_DEFAULT,
+            advice: Advice::Ignored,
         }
     }
 }
@@ -105,6 +119,8 @@ pub struct Association {
     sending: Vec<u8>,
     /// What ended sessions had discarded.
     retired: DiscardCounts,
+    /// The largest datagram for what is sent, where it is not that of the handshake.
+    mtu: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -147,6 +163,7 @@ impl Association {
             outbox: VecDeque::new(),
             sending: Vec::new(),
             retired: DiscardCounts::default(),
+            mtu: None,
         }
     }
 
@@ -154,7 +171,15 @@ impl Association {
     pub fn handle_datagram(&mut self, datagram: &[u8], plaintexts: &mut Plaintexts, now: Instant) -> Outcome {
         let outcome = match &mut self.slot {
             Slot::Opening(opening) => opening.handle_datagram(datagram, plaintexts, now),
-            Slot::Live(live) => live.handle_datagram(datagram, plaintexts, now),
+            Slot::Live(live) => {
+                let outcome = live.handle_datagram(datagram, plaintexts, now);
+                if self.config.advice == Advice::Heeded
+                    && let Some(about) = advice_about(datagram)
+                {
+                    live.on_advice(about, &self.config, now);
+                }
+                outcome
+            }
             Slot::Over => return Outcome::NoSession,
         };
         self.settle(now);
@@ -211,6 +236,31 @@ impl Association {
             Slot::Live(live) => live.session.send(payload),
             Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
         }
+    }
+
+    /// Seals `payload` as [`Self::send`] does, whatever the ceiling is.
+    ///
+    /// # Errors
+    /// The same as [`Session::send_probe`].
+    pub fn send_probe(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        match &mut self.slot {
+            Slot::Live(live) => live.session.send_probe(payload),
+            Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
+        }
+    }
+
+    /// Changes the largest datagram for what is sent, in this session and in those that replace it.
+    /// Handshakes keep to what the association was made with.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = Some(mtu);
+        if let Slot::Live(live) = &mut self.slot {
+            live.session.set_mtu(mtu);
+        }
+    }
+
+    /// Changes who wins when both dial: once it is known who is at the other end, both decide alike.
+    pub fn set_precedence(&mut self, precedence: Precedence) {
+        self.config.precedence = precedence;
     }
 
     /// Starts to replace the live session, as its age would: make before break. Says whether there is
@@ -323,6 +373,16 @@ impl Association {
         matches!(&self.slot, Slot::Live(live) if live.candidate.is_some())
     }
 
+    /// Returns whether anything has come from the address of an opening; a live session has been heard.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        match &self.slot {
+            Slot::Opening(opening) => opening.has_heard(),
+            Slot::Live(_) => true,
+            Slot::Over => false,
+        }
+    }
+
     /// Returns whether data can be sent.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -392,6 +452,9 @@ impl Association {
             self.end(DownReason::Closed(CloseReason::Refused(refusal)));
             return;
         }
+        if let Some(mtu) = self.mtu {
+            session.set_mtu(mtu);
+        }
         if let Some(peer) = session.peer() {
             self.events.push_back(AssociationEvent::Up(peer.clone()));
         }
@@ -406,6 +469,9 @@ impl Association {
         let mut keep = |datagram: &[u8]| keep(outbox, datagram);
         if let Some(event) = live.settle_candidate(&self.config, now, &mut keep, &mut self.retired) {
             self.events.push_back(event);
+            if let Some(mtu) = self.mtu {
+                live.session.set_mtu(mtu);
+            }
         }
         let mut closed = None;
         while let Some(event) = live.session.poll_event() {

@@ -15,7 +15,7 @@ use openssl::ssl::{Ssl, SslContextRef, SslRef, SslSessionRef};
 use openssl::x509::X509VerifyResult;
 use openssl_sys as sys;
 
-use crate::options::FIRST_TIMEOUT_DEFAULT;
+use crate::options::{FIRST_TIMEOUT_DEFAULT, Repeats};
 use crate::transport::Transport;
 
 /// The longest plaintext of one record (RFC 6347, 4.1: 2^14 bytes). A shorter buffer would make
@@ -99,7 +99,7 @@ impl Engine {
     pub(crate) fn new(
         context: &SslContextRef,
         mtu: u16,
-        first_timeout: Duration,
+        (first_timeout, repeats): (Duration, Repeats),
     ) -> Result<Self, ErrorStack> {
         let mut ssl = Ssl::new(context)?;
         ssl.set_mtu(u32::from(mtu))?;
@@ -109,7 +109,7 @@ impl Engine {
         if bio.is_null() {
             return Err(ErrorStack::get());
         }
-        let transport = NonNull::from(Box::leak(Box::new(Transport::new(mtu, first_timeout))));
+        let transport = NonNull::from(Box::leak(Box::new(Transport::new(mtu, first_timeout, repeats))));
         // SAFETY: `bio` is ours alone; it takes the transport over, and `bio_destroy` frees it once.
         unsafe { sys::BIO_set_data(bio, transport.as_ptr().cast()) };
         // SAFETY: as above; an initialised BIO is what OpenSSL requires before use.
@@ -328,13 +328,15 @@ pub fn openssl_version() -> &'static str {
 }
 
 unsafe extern "C" fn next_timeout(ssl: *mut sys::SSL, previous_micros: c_uint) -> c_uint {
-    if previous_micros > 0 {
-        return previous_micros.saturating_mul(2).min(LAST_TIMEOUT_MICROS);
-    }
     // SAFETY: OpenSSL calls this for a valid `SSL`, from inside a call that holds its engine.
     let bio = unsafe { sys::SSL_get_rbio(ssl) };
     // SAFETY: every engine reads from a BIO of ours; the transport is not borrowed by anyone else here.
     let transport = unsafe { transport_of(bio) };
+    if previous_micros > 0 {
+        let is_steady = transport.is_some_and(|transport| transport.is_steady());
+        let factor = if is_steady { 1 } else { 2 };
+        return previous_micros.saturating_mul(factor).min(LAST_TIMEOUT_MICROS);
+    }
     let first = transport.map_or(FIRST_TIMEOUT_DEFAULT, |transport| transport.first_timeout());
     c_uint::try_from(first.as_micros())
         .map_or(LAST_TIMEOUT_MICROS, |micros| micros.clamp(1, LAST_TIMEOUT_MICROS))

@@ -7,6 +7,7 @@
 #![warn(clippy::unwrap_used)]
 
 mod admission;
+mod advice;
 mod association;
 mod authority;
 mod context;
@@ -38,8 +39,9 @@ mod terms;
 mod transport;
 
 pub use admission::{Admission, Refusal};
+pub use advice::{ADVICE_BYTES, advice_for};
 pub use association::{
-    Association, AssociationConfig, AssociationEvent, HANDSHAKE_DEADLINE_DEFAULT, Precedence,
+    Advice, Association, AssociationConfig, AssociationEvent, HANDSHAKE_DEADLINE_DEFAULT, Precedence,
     REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT,
 };
 pub use authority::{Authority, Certification, Revoked, Validity};
@@ -56,7 +58,7 @@ pub use identity::{
 };
 pub use keys::{Direction, DirectionKeys, RecordKeys, SealError, SessionSecrets};
 pub use opening::Attempts;
-pub use options::{FIRST_TIMEOUT_DEFAULT, MTU_DEFAULT, ResumableSession, Role, SessionOptions};
+pub use options::{FIRST_TIMEOUT_DEFAULT, MTU_DEFAULT, Repeats, ResumableSession, Role, SessionOptions};
 pub use oracle::{KeyOracle, Sealed};
 pub use outcome::{CloseReason, Outcome, SendError, SessionEvent};
 pub use plaintexts::Plaintexts;

@@ -19,6 +19,14 @@ const PREVIOUS_KEPT: Duration = Duration::from_secs(3);
 /// How long after a failed replacement the next one is tried.
 const REKEY_RETRY: Duration = Duration::from_secs(20);
 
+/// How often the word of a peer that it has lost the session is heeded, in the long run, and how many
+/// times at once: each costs a handshake, a millisecond of both, and anyone on the path can say it.
+const ADVICE_INTERVAL: Duration = Duration::from_secs(5);
+const ADVICE_BURST: u32 = 3;
+
+/// Records that may have been sent since the one that advice is about: a second of a fast link.
+const ADVICE_RECORDS: u64 = 1 << 17;
+
 /// A session that could not be replaced is worn out at so many times its limits.
 const WORN_OUT_FACTOR: u32 = 2;
 
@@ -32,11 +40,13 @@ pub(crate) struct Live {
     previous: Option<(Session, Instant)>,
     /// No replacement is started before this.
     rekey_not_before: Instant,
+    /// Up to when advice that was heeded is paid for.
+    advice_paid: Instant,
 }
 
 impl Live {
     pub(crate) fn new(session: Session, now: Instant) -> Self {
-        Self { session, since: now, candidate: None, previous: None, rekey_not_before: now }
+        Self { session, since: now, candidate: None, previous: None, rekey_not_before: now, advice_paid: now }
     }
 
     pub(crate) fn handle_datagram(
@@ -87,6 +97,21 @@ impl Live {
             Err(error) => tracing::warn!(%error, "No session can be made to replace the live one"),
         }
         self.candidate.is_some()
+    }
+
+    /// Dials a candidate if whoever advises it has seen a record of ours, and has not done so too often.
+    /// The live session is not touched: if it works, the handshake was for nothing, and if the peer has
+    /// lost it, the next one is there before it is missed.
+    pub(crate) fn on_advice(&mut self, about: u64, config: &AssociationConfig, now: Instant) {
+        let (sent, _) = self.session.records();
+        // Numbers of epoch 1 begin with the Finished; an alert may come behind the data.
+        let is_of_ours = about <= sent + 2 && about.saturating_add(ADVICE_RECORDS) >= sent;
+        let is_too_often = self.advice_paid > now + ADVICE_INTERVAL * (ADVICE_BURST - 1);
+        if self.candidate.is_some() || !is_of_ours || is_too_often {
+            return;
+        }
+        self.advice_paid = self.advice_paid.max(now) + ADVICE_INTERVAL;
+        self.rekey(config, now);
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<&[u8]> {

@@ -11,7 +11,7 @@ use crate::association::AssociationConfig;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::down::DownReason;
-use crate::options::Role;
+use crate::options::{Repeats, Role};
 use crate::outcome::{CloseReason, Outcome, SessionEvent};
 use crate::plaintexts::Plaintexts;
 use crate::session::Session;
@@ -21,6 +21,10 @@ use crate::session::Session;
 /// only a fresh hello. The next attempts last twice as long: a handshake takes three round trips, and
 /// the path may be a slow one.
 const ATTEMPT_LASTS: Duration = Duration::from_millis(4000);
+
+/// How long an attempt lasts whose hello is sent again at a steady pace and that nobody has answered:
+/// OpenSSL gives up the thirteenth copy, and a fresh hello does as well.
+const UNHEARD_LASTS: Duration = Duration::from_millis(2500);
 
 /// The longest that a later attempt may take: three round trips of 2.6 s.
 const ATTEMPT_LASTS_MAX: Duration = Duration::from_millis(8000);
@@ -55,6 +59,7 @@ pub(crate) struct Opening {
     spacing: Duration,
     /// How long the running attempt may take.
     lasts: Duration,
+    repeats: Repeats,
     heard: bool,
     failure: Option<CloseReason>,
     alert_heard: Option<u8>,
@@ -92,6 +97,7 @@ impl Opening {
             attempt_started: now,
             spacing: ATTEMPT_SPACING,
             lasts: ATTEMPT_LASTS,
+            repeats: config.options.repeats,
             heard: false,
             failure: None,
             alert_heard: None,
@@ -100,6 +106,11 @@ impl Opening {
 
     pub(crate) fn role(&self) -> Role {
         self.role
+    }
+
+    /// Returns whether anything has come from the address.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard
     }
 
     pub(crate) fn attempt_started(&self) -> Instant {
@@ -217,9 +228,18 @@ impl Opening {
         if gone || now >= self.until { Progress::Failed } else { Progress::Waiting }
     }
 
+    /// Returns whether hellos go out at a steady pace and nothing has come back.
+    fn is_calling(&self) -> bool {
+        self.role == Role::Client && self.repeats == Repeats::Steady && !self.heard
+    }
+
     /// Returns when a fresh attempt begins, if one ever does: it is the client who begins.
     fn next_attempt(&self) -> Option<Instant> {
-        let wait = if self.session.is_some() { self.lasts } else { self.spacing };
+        let wait = match (&self.session, self.is_calling()) {
+            (Some(_), true) => UNHEARD_LASTS,
+            (Some(_), false) => self.lasts,
+            (None, _) => self.spacing,
+        };
         match (self.role, self.attempts) {
             (Role::Client, Attempts::Fresh) => Some(self.attempt_started + wait),
             (Role::Client, Attempts::One) | (Role::Server, _) => None,
@@ -227,12 +247,16 @@ impl Opening {
     }
 
     fn attempt_again(&mut self, config: &AssociationConfig, now: Instant, retired: &mut DiscardCounts) {
+        let is_calling = self.is_calling();
         if let Some(stale) = self.session.take() {
-            self.lasts = (self.lasts * 2).min(ATTEMPT_LASTS_MAX);
             retired.add(stale.discards());
         }
         self.attempt_started = now;
-        self.spacing = (self.spacing * 2).min(ATTEMPT_SPACING_MAX);
+        // What nobody has answered is neither a slow path nor hopeless.
+        if !is_calling {
+            self.lasts = (self.lasts * 2).min(ATTEMPT_LASTS_MAX);
+            self.spacing = (self.spacing * 2).min(ATTEMPT_SPACING_MAX);
+        }
         match Session::connect(&config.context, &config.options, now) {
             Ok(session) => self.session = Some(session),
             Err(error) => self.failure = Some(CloseReason::Failed(error.to_string())),

@@ -24,6 +24,17 @@ pub enum Role {
     Server,
 }
 
+/// How often a ClientHello that nobody answers is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeats {
+    /// After waits that double, as every other flight (RFC 6347, 4.2.4.1).
+    #[default]
+    Doubling,
+    /// Every [`SessionOptions::first_timeout`], until something is heard: whoever comes up at the other
+    /// end is greeted within one of these. A hello is 200 bytes, and carries no load to speak of.
+    Steady,
+}
+
 /// What one session may differ in from its siblings.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -37,6 +48,8 @@ pub struct SessionOptions {
     pub replay_mirror: ReplayMirror,
     /// How long a flight waits for its answer before it is sent again; doubles up to a minute.
     pub first_timeout: Duration,
+    /// Whether that goes for a ClientHello that nobody answers.
+    pub repeats: Repeats,
 }
 
 impl Default for SessionOptions {
@@ -47,6 +60,7 @@ impl Default for SessionOptions {
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,
             first_timeout: FIRST_TIMEOUT_DEFAULT,
+            repeats: Repeats::Doubling,
         }
     }
 }

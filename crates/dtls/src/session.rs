@@ -14,7 +14,7 @@ use crate::admission::Refusal;
 use crate::context::{Context, PerSession, per_session};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
-use crate::ffi::{Engine, Step};
+use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
 use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX};
 use crate::keys::SessionSecrets;
 use crate::options::{ResumableSession, Role, SessionOptions};
@@ -131,7 +131,7 @@ impl Session {
         role: Role,
         cookie: Vec<u8>,
     ) -> Result<Self, ErrorStack> {
-        let mut engine = Engine::new(context.ssl(), options.mtu, options.first_timeout)?;
+        let mut engine = Engine::new(context.ssl(), options.mtu, (options.first_timeout, options.repeats))?;
         engine.set_certificate_bytes_max(HANDSHAKE_MESSAGE_BYTES_MAX);
         let per_session_data =
             PerSession { admission: options.admission.clone(), cookie, refusal: Mutex::new(None) };
@@ -197,10 +197,23 @@ impl Session {
     /// [`SendError::TooLarge`] names the limit; the session lives on. An empty payload is sent as
     /// an empty record would be: not at all.
     pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let max = self.established().ok_or(SendError::NotEstablished)?.payload_bytes_max;
+        self.send_up_to(payload, max)
+    }
+
+    /// Seals `payload` as [`Self::send`] does, whatever the ceiling is: to find out whether a datagram
+    /// of that size arrives.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] where it is longer than a record may be.
+    pub fn send_probe(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_up_to(payload, PLAINTEXT_BYTES_MAX)
+    }
+
+    fn send_up_to(&mut self, payload: &[u8], max: usize) -> Result<(), SendError> {
         let State::Established(established) = &mut self.state else {
             return Err(SendError::NotEstablished);
         };
-        let max = established.payload_bytes_max;
         if payload.len() > max {
             return Err(SendError::TooLarge { len: payload.len(), max });
         }
@@ -315,6 +328,21 @@ impl Session {
     #[must_use]
     pub fn payload_bytes_max(&self) -> Option<usize> {
         self.established().map(|established| established.payload_bytes_max)
+    }
+
+    /// Changes the largest datagram for what is sent from here on; the handshake keeps to what the session
+    /// was started with.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        if let State::Established(established) = &mut self.state {
+            established.payload_bytes_max = terms::payload_bytes_max(mtu, established.peer.suite);
+        }
+    }
+
+    /// Returns the largest payload that would fit a datagram of `mtu` bytes, once the suite is known.
+    #[must_use]
+    pub fn payload_bytes_in(&self, mtu: u16) -> Option<usize> {
+        self.established().map(|established| terms::payload_bytes_max(mtu, established.peer.suite))
     }
 
     /// Returns how many records of application data were sealed and opened.

@@ -82,15 +82,18 @@ pub(crate) fn agreed(engine: &Engine, mtu: u16, strictness: Strictness) -> Resul
     let keys = secrets.record_keys().map_err(openssl)?;
     Ok(Established {
         peer: Peer { key, name, suite, resumed: ssl.session_reused() },
-        // OpenSSL refuses a payload longer than one record, and the refusal ends the session.
-        payload_bytes_max: usize::from(mtu)
-            .saturating_sub(suite.overhead_bytes_max())
-            .min(PLAINTEXT_BYTES_MAX),
+        payload_bytes_max: payload_bytes_max(mtu, suite),
         secrets,
         keys,
         records_sent: 0,
         records_received: 0,
     })
+}
+
+/// Returns the largest payload for one datagram of `mtu` bytes. OpenSSL refuses one that is longer than a
+/// record, and the refusal ends the session.
+pub(crate) fn payload_bytes_max(mtu: u16, suite: Suite) -> usize {
+    usize::from(mtu).saturating_sub(suite.overhead_bytes_max()).min(PLAINTEXT_BYTES_MAX)
 }
 
 impl Established {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::options::Repeats;
 use crate::record::RECORD_HEADER_BYTES;
 
 /// Datagrams a session may have waiting to be sent. OpenSSL writes at most one flight at a time,
@@ -14,6 +15,9 @@ const OUTBOUND_DATAGRAMS_MAX: usize = 256;
 pub(crate) struct Transport {
     mtu: u16,
     first_timeout: Duration,
+    repeats: Repeats,
+    /// Whether anything was ever laid ready to be read.
+    heard: bool,
     inbound: Vec<u8>,
     inbound_waits: bool,
     outbound: Vec<u8>,
@@ -23,10 +27,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(mtu: u16, first_timeout: Duration) -> Self {
+    pub(crate) fn new(mtu: u16, first_timeout: Duration, repeats: Repeats) -> Self {
         Self {
             mtu,
             first_timeout,
+            repeats,
+            heard: false,
             inbound: Vec::new(),
             inbound_waits: false,
             outbound: Vec::new(),
@@ -44,12 +50,19 @@ impl Transport {
         self.first_timeout
     }
 
+    /// Returns whether the flight that waits is sent again at the same interval as before: a hello that
+    /// nobody has answered.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.repeats == Repeats::Steady && !self.heard
+    }
+
     /// Lays one datagram ready to be read. An empty one is ignored: OpenSSL would take it for the
     /// end of the file.
     pub(crate) fn feed(&mut self, datagram: &[u8]) {
         self.inbound.clear();
         self.inbound.extend_from_slice(datagram);
         self.inbound_waits = !datagram.is_empty();
+        self.heard = true;
     }
 
     /// Lays a record ready as [`Self::feed`] does, under another record number.

@@ -580,6 +580,7 @@ impl Judge {
         let peer = match &event {
             Event::NeighbourUp { id, .. }
             | Event::NeighbourReplaced { id }
+            | Event::NeighbourMoved { id, .. }
             | Event::NeighbourDown { id, .. }
             | Event::DialFailed { id, .. } => self.host_of_id(id),
             Event::StrangerFailed { .. }

@@ -408,7 +408,7 @@ fn node_config(cast: &Cast, who: Who, plan: Plan, addresses: &[SocketAddr; 3]) -
     let neighbour = |with: Who, dials: bool| NeighbourConfig {
         id: cast.id(with),
         name: with.name().to_owned(),
-        address: dials.then(|| addresses[with.index()]),
+        addresses: dials.then(|| addresses[with.index()]).into_iter().collect(),
     };
     let route = |to: Who, via: Who| StaticRoute { destination: cast.id(to), via: cast.id(via) };
     let (mut neighbours, mut routes) = match who {

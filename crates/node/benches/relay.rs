@@ -103,7 +103,7 @@ impl Hop {
         let neighbour = |index: usize, address: Option<SocketAddr>| NeighbourConfig {
             id: ids[index],
             name: index.to_string(),
-            address,
+            addresses: address.into_iter().collect(),
         };
         let node = |us: usize, neighbours, routes| {
             let config = NodeConfig {

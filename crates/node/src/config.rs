@@ -17,7 +17,7 @@ use crate::router::RouterConfig;
 pub struct NodeConfig {
     /// Our identity, whom we trust, and how we speak DTLS.
     pub context: Context,
-    /// The largest datagram to send, in bytes of UDP payload.
+    /// The largest datagram to send, in bytes of UDP payload; where it is probed, the largest to try.
     pub mtu: u16,
     /// Those we keep link sessions with, and nobody else.
     pub neighbours: Vec<NeighbourConfig>,
@@ -48,6 +48,10 @@ pub struct NodeConfig {
     /// How many refused datagrams, and how many dropped frames, to remember: up to
     /// [`crate::STRAYS_MAX`], and none where 0.
     pub strays_kept: usize,
+    /// Whether more is done about broken links than to wait until they are missed.
+    pub healing: Healing,
+    /// How large a datagram may be.
+    pub path_mtu: PathMtu,
     /// How a datagram finds its session.
     pub demux: Demux,
     /// Whether the record gate stands before OpenSSL.
@@ -77,6 +81,8 @@ impl NodeConfig {
             observe_sessions: false,
             measure_round_trips: false,
             strays_kept: 0,
+            healing: Healing::Off,
+            path_mtu: PathMtu::Fixed,
             demux: Demux::BySource,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,
@@ -91,8 +97,9 @@ pub struct NeighbourConfig {
     pub id: NodeId,
     /// What people call it.
     pub name: String,
-    /// Where to dial it; without an address we wait for it to dial us.
-    pub address: Option<SocketAddr>,
+    /// Where to dial it, in this order, but where it was reached last first; without an address we wait
+    /// for it to dial us.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// "What is for `destination` goes to `via`."
@@ -112,6 +119,29 @@ pub enum Routing {
     Static,
     /// From the neighbours, besides the routes that are set, which win.
     Dynamic(RouterConfig),
+}
+
+/// Whether a node does more about broken links than to wait until they are missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Healing {
+    /// It does not, as the experiments have it.
+    #[default]
+    Off,
+    /// Whoever comes with a session that is not known here is told so, and who is told so dials beside the
+    /// session it has; who is away is called several times a second; hellos go twice as often; and a
+    /// neighbour may move to another address without going down. As a deployed node does.
+    On,
+}
+
+/// How large a datagram may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PathMtu {
+    /// As large as [`NodeConfig::mtu`] says.
+    #[default]
+    Fixed,
+    /// As large as each link was found to carry (RFC 8899), up to [`NodeConfig::mtu`]; and what is known
+    /// of the links behind it is held to at the origin.
+    Probed,
 }
 
 /// How a reply finds its way.

@@ -85,6 +85,8 @@ pub struct Counters {
     pub datagrams_received: u64,
     /// ClientHellos answered with a demand for a cookie.
     pub hellos_challenged: u64,
+    /// Datagrams of sessions unknown here that were answered with advice.
+    pub advice_given: u64,
     /// Datagrams dropped before a session.
     pub datagrams_dropped: BTreeMap<DatagramDrop, u64>,
     /// Records discarded by link sessions that are over; the living count their own.

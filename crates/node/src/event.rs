@@ -27,6 +27,16 @@ pub enum Event {
         /// Who.
         id: NodeId,
     },
+    /// A neighbour's session is at another address from here on: it moved, or its NAT gave it another
+    /// port. It proved itself there, and did not go down.
+    NeighbourMoved {
+        /// Who.
+        id: NodeId,
+        /// Where it was.
+        from: SocketAddr,
+        /// Where it is.
+        to: SocketAddr,
+    },
     /// A neighbour is gone.
     NeighbourDown {
         /// Who.

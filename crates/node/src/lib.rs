@@ -18,10 +18,12 @@ mod event;
 mod fifo_map;
 mod links;
 mod liveness;
+mod mtu_search;
 mod neighbour;
 mod neighbour_view;
 mod node;
 mod outbound;
+mod path_mtus;
 mod relay;
 mod return_paths;
 mod router;
@@ -32,10 +34,11 @@ mod traffic;
 mod verdict;
 
 pub use certified::{certified_prefixes, prefix_uri};
-pub use config::{Demux, NeighbourConfig, NodeConfig, ReturnPath, Routing, StaticRoute};
+pub use config::{Demux, Healing, NeighbourConfig, NodeConfig, PathMtu, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
 pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen, TracePlace, TraceSeen};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
+pub use neighbour::ADDRESSES_MAX;
 pub use neighbour_view::{Direction, NeighbourPhase, NeighbourView};
 pub use node::{
     Ecn, FrameCopy, FrameWay, LinkSessionView, Node, ReplaceError, ReturnPathView, SendError, Sending,

@@ -23,11 +23,13 @@ pub(crate) struct Link {
     pub(crate) peer: Option<NodeId>,
     /// The frames that it carried.
     pub(crate) traffic: Traffic,
+    /// When it is forgotten: its peer has moved, and what was on its way has arrived by then.
+    pub(crate) retires_at: Option<Instant>,
 }
 
 impl Link {
     pub(crate) fn new(association: Association, dialled: Option<NodeId>) -> Self {
-        Self { association, dialled, peer: None, traffic: Traffic::default() }
+        Self { association, dialled, peer: None, traffic: Traffic::default(), retires_at: None }
     }
 
     /// Returns whose it is: of who proved to be there, or of whom we expect there.
@@ -53,7 +55,7 @@ impl Link {
 
 impl Timed for Link {
     fn poll_timeout(&self) -> Option<Instant> {
-        self.association.poll_timeout()
+        self.association.poll_timeout().into_iter().chain(self.retires_at).min()
     }
 }
 

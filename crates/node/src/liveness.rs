@@ -6,8 +6,14 @@ use std::time::{Duration, Instant};
 
 use peerbound_wire::Hello;
 
+use crate::config::Healing;
+
 /// The time between two hellos.
 pub const HELLO_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The same where links heal: whoever lost its session is told so by the next hello, and is to be back within
+/// half a second. A hello is 103 bytes, so that is 412 bytes a second.
+const HELLO_INTERVAL_HEALING: Duration = Duration::from_millis(250);
 
 /// Three missed hellos: a link is dead. The third is missed when it is late by half an interval, and not
 /// at the moment at which it is due, or two lost hellos and the jitter of the next would end a link: at
@@ -16,12 +22,13 @@ pub const DEAD_AFTER: Duration = Duration::from_millis(1750);
 const _: () = assert!(DEAD_AFTER.as_millis() * 2 == HELLO_INTERVAL.as_millis() * 7);
 
 /// Hellos whose time of sending is remembered: those of [`DEAD_AFTER`], and one to spare.
-const SENT_MAX: usize = 4;
-const _: () = assert!(HELLO_INTERVAL.as_millis() * (SENT_MAX as u128) > DEAD_AFTER.as_millis());
+const SENT_MAX: usize = 8;
+const _: () = assert!(HELLO_INTERVAL_HEALING.as_millis() * (SENT_MAX as u128) > DEAD_AFTER.as_millis());
 
 /// The hellos of one link session.
 #[derive(Debug)]
 pub(crate) struct Liveness {
+    interval: Duration,
     next_hello: Instant,
     /// Our newest hellos with the time they were sent, oldest first.
     sent: VecDeque<(u32, Instant)>,
@@ -67,8 +74,13 @@ impl Silence {
 
 impl Liveness {
     /// Starts behind the hello with this number, the last that the neighbour was sent.
-    pub(crate) fn new(sequence: u32, now: Instant) -> Self {
+    pub(crate) fn new(sequence: u32, healing: Healing, now: Instant) -> Self {
+        let interval = match healing {
+            Healing::Off => HELLO_INTERVAL,
+            Healing::On => HELLO_INTERVAL_HEALING,
+        };
         Self {
+            interval,
             next_hello: now,
             sent: VecDeque::new(),
             sequence,
@@ -119,7 +131,7 @@ impl Liveness {
             return None;
         }
         self.sequence = self.sequence.saturating_add(1);
-        self.next_hello = now + HELLO_INTERVAL;
+        self.next_hello = now + self.interval;
         if self.sent.len() == SENT_MAX {
             self.sent.pop_front();
         }
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn a_link_is_alive_when_an_echo_has_come_and_dead_after_three_missed_hellos() {
         let start = start();
-        let mut liveness = Liveness::new(0, start);
+        let mut liveness = Liveness::new(0, Healing::Off, start);
         let first = liveness.poll_hello(start).expect("the first hello is due at once");
         assert_eq!(liveness.state(start), LinkState::Probing);
 
@@ -181,7 +193,7 @@ mod tests {
     #[test]
     fn two_lost_hellos_and_a_late_third_do_not_end_a_link() {
         let start = start();
-        let mut liveness = Liveness::new(0, start);
+        let mut liveness = Liveness::new(0, Healing::Off, start);
         let first = liveness.poll_hello(start).expect("the first hello is due at once");
         liveness.on_hello(Hello { sequence: 1, heard: first.sequence }, 1, start);
 
@@ -193,7 +205,7 @@ mod tests {
     #[test]
     fn a_link_that_works_one_way_only_dies_although_hellos_come() {
         let start = start();
-        let mut liveness = Liveness::new(0, start);
+        let mut liveness = Liveness::new(0, Healing::Off, start);
         let mut died = None;
 
         for step in 0..10_u32 {
@@ -211,7 +223,7 @@ mod tests {
     #[test]
     fn a_restarted_neighbour_counts_from_one_and_is_heard() {
         let start = start();
-        let mut liveness = Liveness::new(0, start);
+        let mut liveness = Liveness::new(0, Healing::Off, start);
         liveness.poll_hello(start);
         liveness.on_hello(Hello { sequence: 90, heard: 1 }, 1, start);
 
@@ -224,7 +236,7 @@ mod tests {
     #[test]
     fn a_hello_that_was_overtaken_proves_nothing() {
         let start = start();
-        let mut liveness = Liveness::new(0, start);
+        let mut liveness = Liveness::new(0, Healing::Off, start);
         liveness.poll_hello(start);
         liveness.on_hello(Hello { sequence: 5, heard: 0 }, 1, start);
 

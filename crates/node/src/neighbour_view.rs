@@ -21,7 +21,7 @@ pub struct NeighbourView {
     pub id: NodeId,
     /// What people call it.
     pub name: String,
-    /// Where we dial it; `None` when it dials us.
+    /// Where we dial it first; `None` when it dials us.
     pub dialled_at: Option<SocketAddr>,
     /// Where its session is, if there is one.
     pub address: Option<SocketAddr>,
@@ -35,6 +35,8 @@ pub struct NeighbourView {
     pub suite: Option<&'static str>,
     /// The round trip, smoothed, where it is measured: see [`crate::NodeConfig::measure_round_trips`].
     pub round_trip: Option<Duration>,
+    /// The largest datagram that goes to it, in bytes of UDP payload, while there is a session.
+    pub mtu: Option<u16>,
     /// Bytes of frame that one datagram of the live session takes.
     pub frame_bytes_max: Option<usize>,
     /// Since when there is the live session; it is replaced now and then.

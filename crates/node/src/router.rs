@@ -55,6 +55,8 @@ pub struct Router {
     feasibility: Feasibility,
     link_cost: LinkCost,
     message_bytes_max: usize,
+    /// Where several things go into one message, it is no longer than this.
+    packed_bytes_max: usize,
     signer: Box<dyn Signer>,
     proofs: Arc<ProofBook>,
     origins: Origins,
@@ -191,6 +193,7 @@ impl Router {
             feasibility: config.feasibility,
             link_cost: config.link_cost,
             message_bytes_max,
+            packed_bytes_max: message_bytes_max,
             signer: Box::new(signer),
             proofs,
             origins: Origins::new(peers.len(), chance.next_u64()),
@@ -274,7 +277,7 @@ impl Router {
         };
         self.counters.messages_heard += 1;
         match message {
-            RoutingMessage::Hello(_) => {}
+            RoutingMessage::Hello(_) | RoutingMessage::MtuProbe(_) | RoutingMessage::MtuProbeAnswer(_) => {}
             RoutingMessage::Sync(sync) => self.on_sync(slot, *sync, now),
             RoutingMessage::Updates(updates) => self.on_updates(slot, updates, now),
             RoutingMessage::Acknowledgement(heard) => self.on_acknowledgement(slot, heard, now),
@@ -285,6 +288,11 @@ impl Router {
             RoutingMessage::Proofs(proofs) => self.on_proofs(slot, proofs, now),
         }
         self.run(now);
+    }
+
+    /// Keeps messages that several things go into below a size: there may be links that take no more.
+    pub fn pack_below(&mut self, bytes: usize) {
+        self.packed_bytes_max = self.message_bytes_max.min(bytes);
     }
 
     /// Lets everything happen that is due.

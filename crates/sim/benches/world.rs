@@ -41,7 +41,7 @@ impl Cast {
         let neighbour = |who: usize, dial: bool| NeighbourConfig {
             id: ids[who],
             name: ["A", "B", "C"][who].to_owned(),
-            address: dial.then(|| SocketAddr::new(ip(who), PORT)),
+            addresses: dial.then(|| SocketAddr::new(ip(who), PORT)).into_iter().collect(),
         };
         let configs = [0, 1, 2].map(|who: usize| {
             let config = NodeConfig::new(contexts[who].clone());

@@ -30,7 +30,7 @@ pub use routing::packer::{
 pub use routing::proof::{Claim, PREFIXES_MAX, ProofItem};
 pub use routing::request::{ProofRequest, SeqRequest};
 pub use routing::update::{PATH_IDS_MAX, Path, UPDATE_BYTES_MAX, Update};
-pub use routing::{Acknowledgement, Metric, RouteSeq, RoutingMessage, ShortId, Sync, Updates};
+pub use routing::{Acknowledgement, Metric, MtuProbe, RouteSeq, RoutingMessage, ShortId, Sync, Updates};
 pub use trace::{Acquaintance, TraceLeg, TraceMessage, TraceReport};
 
 /// The version of the protocol, the first byte of every frame.

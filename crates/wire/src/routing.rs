@@ -31,6 +31,8 @@ pub(crate) const ACKNOWLEDGEMENT: u32 = 3;
 pub(crate) const SEQ_REQUESTS: u32 = 4;
 pub(crate) const PROOF_REQUESTS: u32 = 5;
 pub(crate) const PROOFS: u32 = 6;
+pub(crate) const MTU_PROBE: u32 = 7;
+pub(crate) const MTU_PROBE_ANSWER: u32 = 8;
 
 /// Counts how often an origin has announced itself anew (RFC 8966, 2.5), modulo 2^16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -116,6 +118,19 @@ pub enum RoutingMessage<'a> {
     ProofRequests(List<'a, ProofRequest>),
     /// Hands out such proofs.
     Proofs(List<'a, ProofItem<'a>>),
+    /// Asks whether a frame of this size arrives.
+    MtuProbe(MtuProbe),
+    /// Says that the probe with this token did.
+    MtuProbeAnswer(u32),
+}
+
+/// A frame that is as long as it is to find out whether it arrives (RFC 8899).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MtuProbe {
+    /// Chosen by the asker, and given back in the answer.
+    pub token: u32,
+    /// Bytes of nothing behind it, each of them 0.
+    pub padding: u16,
 }
 
 /// Begins the telling of ways afresh, in both directions (in place of RFC 8966, 3.8.1.1).
@@ -164,6 +179,8 @@ impl<'a> RoutingMessage<'a> {
             SEQ_REQUESTS => List::decode(rest).map(Self::SeqRequests),
             PROOF_REQUESTS => List::decode(rest).map(Self::ProofRequests),
             PROOFS => List::decode(rest).map(Self::Proofs),
+            MTU_PROBE => MtuProbe::decode(rest).map(Self::MtuProbe),
+            MTU_PROBE_ANSWER => codec::decode_exact(rest).map(Self::MtuProbeAnswer),
             _ => Err(DecodeError::Value),
         };
         // Positions are told as seen from the front of the message.
@@ -192,6 +209,11 @@ impl<'a> RoutingMessage<'a> {
             Self::SeqRequests(list) => out.extend_from_slice(list.as_bytes()),
             Self::ProofRequests(list) => out.extend_from_slice(list.as_bytes()),
             Self::Proofs(list) => out.extend_from_slice(list.as_bytes()),
+            Self::MtuProbe(MtuProbe { token, padding }) => {
+                out.extend(token.to_be_bytes());
+                out.resize(out.len() + usize::from(*padding), 0);
+            }
+            Self::MtuProbeAnswer(token) => out.extend(token.to_be_bytes()),
         }
     }
 
@@ -204,6 +226,8 @@ impl<'a> RoutingMessage<'a> {
             Self::SeqRequests(_) => SEQ_REQUESTS,
             Self::ProofRequests(_) => PROOF_REQUESTS,
             Self::Proofs(_) => PROOFS,
+            Self::MtuProbe(_) => MTU_PROBE,
+            Self::MtuProbeAnswer(_) => MTU_PROBE_ANSWER,
         }
     }
 }
@@ -216,6 +240,17 @@ impl<'a> Updates<'a> {
         let [sync, number, oldest] = numbers(head);
         let items = List::decode(rest).map_err(|error| behind(error, Self::FRONT_BYTES))?;
         Ok(Self { sync, number, oldest, items })
+    }
+}
+
+impl MtuProbe {
+    const FRONT_BYTES: usize = 4;
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (token, rest) = front(bytes, Self::FRONT_BYTES)?;
+        let [token] = numbers(token);
+        let padding = u16::try_from(rest.len()).ok().filter(|_| rest.iter().all(|byte| *byte == 0));
+        padding.map(|padding| Self { token, padding }).ok_or(DecodeError::Value)
     }
 }
 

@@ -191,7 +191,10 @@ proptest! {
         };
         prop_assert_eq!(&routing_bytes(decoded), &message);
         let again = match decoded {
-            RoutingMessage::Hello(_) | RoutingMessage::Sync(_) => return Ok(()),
+            RoutingMessage::Hello(_)
+            | RoutingMessage::Sync(_)
+            | RoutingMessage::MtuProbe(_)
+            | RoutingMessage::MtuProbeAnswer(_) => return Ok(()),
             RoutingMessage::Updates(updates) => items_bytes(updates.items),
             RoutingMessage::Acknowledgement(heard) => items_bytes(heard.numbers),
             RoutingMessage::SeqRequests(list) => items_bytes(list),

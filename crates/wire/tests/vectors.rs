@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use peerbound_wire::{
     AcknowledgementPacker, Acquaintance, Claim, DecodeError, ErrorCode, ErrorMessage, Flags, FlowId, Frame,
-    HEADER_BYTES, Header, Hello, HopLimit, Item, Kind, List, Metric, NodeId, PacketId, Path, Ping, Prefix,
-    ProofItem, ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq, RoutingMessage, SeqRequest,
+    HEADER_BYTES, Header, Hello, HopLimit, Item, Kind, List, Metric, MtuProbe, NodeId, PacketId, Path, Ping,
+    Prefix, ProofItem, ProofRequest, ProofRequestsPacker, ProofsPacker, RouteSeq, RoutingMessage, SeqRequest,
     SeqRequestsPacker, Sync, TraceLeg, TraceMessage, TraceReport, UPDATE_BYTES_MAX, Update, UpdatesPacker,
     VERSION,
 };
@@ -114,6 +114,21 @@ fn sync_is_routing_message_one() {
     let sync = RoutingMessage::Sync(Sync { ours: 0x0102_0304, yours: 0x0a0b_0c0d });
 
     assert_routing(sync, "00000001 01020304 0a0b0c0d");
+}
+
+#[test]
+fn probe_of_the_path_mtu_is_routing_message_seven_with_padding_of_zeros() {
+    let probe = RoutingMessage::MtuProbe(MtuProbe { token: 0x0102_0304, padding: 5 });
+    assert_routing(probe, "00000007 01020304 0000000000");
+    assert_routing(RoutingMessage::MtuProbe(MtuProbe { token: 1, padding: 0 }), "00000007 00000001");
+
+    let padded_with_words = bytes_of("00000007 01020304 0000000001");
+    assert_eq!(RoutingMessage::decode(&padded_with_words), Err(DecodeError::Value));
+}
+
+#[test]
+fn answer_to_a_probe_of_the_path_mtu_is_routing_message_eight() {
+    assert_routing(RoutingMessage::MtuProbeAnswer(0x0102_0304), "00000008 01020304");
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl<'a> Convergence<'a> {
             }
             Report::Ready { .. }
             | Report::NeighbourReplaced { .. }
+            | Report::NeighbourMoved { .. }
             | Report::NeighbourNotReached { .. }
             | Report::Refused { .. }
             | Report::Stopped => {}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::address::AddressesFile;
 use crate::config::admission::AdmissionFile;
 use crate::config::announce::LinkCostFile;
 use crate::config::control::ControlFile;
@@ -107,8 +108,8 @@ pub struct NeighbourFile {
     /// Its certificate, from which the id follows.
     pub certificate: Option<PathBuf>,
     /// Where to dial it; without an address we wait for it to dial us.
-    #[serde(default, deserialize_with = "some_address")]
-    pub address: Option<SocketAddr>,
+    #[serde(default)]
+    pub address: AddressesFile,
     /// What the link to it costs, where ways are learned.
     pub cost: Option<i64>,
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use peerbound_dtls::{Identity, KeyHash, X509, read_certificates};
 use peerbound_node::{
-    NeighbourConfig, NodeConfig, ReturnPath, RouterConfig, Routing, STRAYS_MAX, StaticRoute, node_id,
+    Healing, NeighbourConfig, NodeConfig, PathMtu, ReturnPath, RouterConfig, Routing, STRAYS_MAX,
+    StaticRoute, node_id,
 };
 use peerbound_wire::NodeId;
 
+use crate::config::address::{Endpoint, Endpoints};
 use crate::config::admission::Trusting;
 use crate::config::control::ControlConfig;
 use crate::config::error::ConfigError;
@@ -60,6 +62,8 @@ pub struct DaemonConfig {
     pub resolver: Option<ResolverConfig>,
     /// Where it answers questions about itself.
     pub control: ControlConfig,
+    /// Where each neighbour is dialled: addresses, which the node has already, and names to look up.
+    pub endpoints: Endpoints,
 }
 
 impl DaemonConfig {
@@ -74,6 +78,7 @@ impl DaemonConfig {
             tun: None,
             resolver: None,
             control: ControlConfig::default(),
+            endpoints: Endpoints::new(),
         }
     }
 
@@ -92,6 +97,13 @@ impl DaemonConfig {
     /// One sentence that names the file, the key and the fix.
     pub fn of_file(file: &ConfigFile, path: &Path, unix_seconds: i64) -> Result<Self, ConfigError> {
         Validation { path, base: path.parent().unwrap_or(Path::new(".")), unix_seconds }.validate(file)
+    }
+
+    /// Returns where a neighbour is dialled, as people read it; `None` if it dials us.
+    #[must_use]
+    pub fn places_of(&self, id: &NodeId) -> Option<String> {
+        let places: Vec<_> = self.endpoints.get(id)?.iter().map(ToString::to_string).collect();
+        (!places.is_empty()).then(|| places.join(", "))
     }
 
     /// Finds a node by its name or id.
@@ -116,7 +128,7 @@ impl Validation<'_> {
         let Trusting { identity, context } = self.trusting(file)?;
         let us = node_id(&context.key_hash());
         let mtu = file.node.mtu.map_or(Ok(MTU_DEFAULT), |mtu| self.mtu(mtu))?;
-        let neighbours = self.neighbours(file, us)?;
+        let (neighbours, endpoints) = self.neighbours(file, us)?;
         let names = self.names(file, &neighbours)?;
         let routes = self.routes(file, us, &neighbours, &names)?;
         let routing = self.routing(file, mtu, &identity)?;
@@ -132,6 +144,8 @@ impl Validation<'_> {
             return_path,
             measure_round_trips: true,
             strays_kept: STRAYS_MAX,
+            healing: Healing::On,
+            path_mtu: PathMtu::Probed,
             ..NodeConfig::new(context)
         };
         let tun = file.tun.as_ref().map(|tun| self.tun(tun, mtu)).transpose()?;
@@ -140,7 +154,16 @@ impl Validation<'_> {
         let services = self.services(file, us, &names)?;
         let control = ControlConfig::of(file.control.as_ref(), self.base)
             .map_err(|problem| self.value("control.socket", problem))?;
-        Ok(DaemonConfig { node, listen: file.node.listen, services, names, tun, resolver, control })
+        Ok(DaemonConfig {
+            node,
+            listen: file.node.listen,
+            services,
+            names,
+            tun,
+            resolver,
+            control,
+            endpoints,
+        })
     }
 
     fn services(
@@ -196,7 +219,11 @@ impl Validation<'_> {
         }
     }
 
-    fn neighbours(&self, file: &ConfigFile, us: NodeId) -> Result<Vec<NeighbourConfig>, ConfigError> {
+    fn neighbours(
+        &self,
+        file: &ConfigFile,
+        us: NodeId,
+    ) -> Result<(Vec<NeighbourConfig>, Endpoints), ConfigError> {
         if file.neighbour.len() > NEIGHBOURS_MAX {
             let problem = format!(
                 "{} are more than the {NEIGHBOURS_MAX} a node may have: leave some to another node",
@@ -208,6 +235,7 @@ impl Validation<'_> {
         let mut names = BTreeSet::new();
         let mut addresses = BTreeMap::new();
         let mut neighbours = Vec::new();
+        let mut endpoints = BTreeMap::new();
         for neighbour in &file.neighbour {
             let key = format!("neighbour {:?}", neighbour.name);
             self.check_name(&key, &neighbour.name)?;
@@ -225,17 +253,22 @@ impl Validation<'_> {
                     self.value(&key, format!("neighbour {other:?} has the same id {id}: remove one of them"))
                 );
             }
-            if let Some(address) = neighbour.address {
-                let key = format!("{key}.address");
-                self.check_address(&key, address, file.node.listen)?;
+            let given = self.endpoints(&key, &neighbour.address, file.node.listen)?;
+            for address in given.iter().filter_map(Endpoint::address) {
                 if let Some(other) = addresses.insert(address, &neighbour.name) {
+                    let key = format!("{key}.address");
                     let problem = format!("neighbour {other:?} has the same address: correct one of them");
                     return Err(self.value(&key, problem));
                 }
             }
-            neighbours.push(NeighbourConfig { id, name: neighbour.name.clone(), address: neighbour.address });
+            neighbours.push(NeighbourConfig {
+                id,
+                name: neighbour.name.clone(),
+                addresses: given.iter().filter_map(Endpoint::address).collect(),
+            });
+            endpoints.insert(id, given);
         }
-        Ok(neighbours)
+        Ok((neighbours, endpoints))
     }
 
     /// A name is printed and typed: it has to be there, and must not steer a terminal.
@@ -260,19 +293,6 @@ impl Validation<'_> {
                 Err(self.value(key, "give it an `id` or a `certificate`, one of the two".to_owned()))
             }
         }
-    }
-
-    fn check_address(&self, key: &str, address: SocketAddr, listen: SocketAddr) -> Result<(), ConfigError> {
-        let problem = if address.port() == 0 || address.ip().is_unspecified() {
-            "cannot be dialled: give the address and port the neighbour listens on"
-        } else if address == listen {
-            "is where this node listens itself: give the address the neighbour listens on"
-        } else if address.is_ipv4() != listen.is_ipv4() {
-            "cannot be dialled from where this node listens: let both be IPv4, or both IPv6"
-        } else {
-            return Ok(());
-        };
-        Err(self.value(key, format!("{address} {problem}")))
     }
 
     fn names(

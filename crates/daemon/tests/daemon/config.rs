@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
 use peerbound_dtls::{Authority, Identity, Validity};
-use peerbound_node::{ReturnPath, Routing, node_id};
+use peerbound_node::{Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"[node]
@@ -42,7 +42,8 @@ fn a_good_file_is_taken_as_it_is_meant() {
     assert_eq!((config.listen.to_string(), config.node.mtu), ("127.0.0.1:7001".to_owned(), 1200));
     let neighbours: Vec<_> = config.node.neighbours.iter().map(|neighbour| neighbour.id).collect();
     assert_eq!(neighbours, [site.id("B"), site.id("C")]);
-    assert_eq!(config.node.neighbours[1].address, None);
+    assert_eq!(config.node.neighbours[0].addresses, ["127.0.0.1:7002".parse().unwrap()]);
+    assert!(config.node.neighbours[1].addresses.is_empty());
     let [route] = config.node.routes[..] else { panic!("one route: {:?}", config.node.routes) };
     assert_eq!((route.destination, route.via), (site.id("D"), site.id("B")));
     for name in ["B", "C", "D"] {
@@ -50,6 +51,20 @@ fn a_good_file_is_taken_as_it_is_meant() {
         assert_eq!(config.find(&site.id(name).to_string()), Some(site.id(name)));
     }
     assert_eq!(config.find("E"), None);
+}
+
+#[test]
+fn a_neighbour_may_have_several_addresses_and_names() {
+    let site = Site::new();
+    let text = GOOD.replace("\"127.0.0.1:7002\"", "[\"relay.example.org:7002\", \"127.0.0.1:7003\"]");
+
+    let config = site.load(&text).unwrap();
+
+    assert_eq!(config.node.neighbours[0].addresses, ["127.0.0.1:7003".parse().unwrap()]);
+    let places = config.places_of(&site.id("B"));
+    assert_eq!(places.as_deref(), Some("relay.example.org:7002, 127.0.0.1:7003"));
+    assert_eq!(config.places_of(&site.id("C")), None);
+    assert_eq!((config.node.healing, config.node.path_mtu), (Healing::On, PathMtu::Probed));
 }
 
 #[test]
@@ -171,8 +186,7 @@ fn what_is_no_toml_of_the_right_shape_is_named_with_its_line() {
             5,
             "listen: \"localhost:7001\" is no IP address with a port",
         ),
-        ("\"127.0.0.1:7002\"", "\"127.0.0.1\"", 11, "address: \"127.0.0.1\" is no IP address with a port"),
-        ("\"127.0.0.1:7002\"", "\"127.0.0.1:70020\"", 11, "address: \"127.0.0.1:70020\" is no IP address"),
+        ("\"127.0.0.1:7002\"", "7002", 11, "address: expected text like \"192.0.2.1:7001\""),
         ("[[route]]", "[route]", 17, "this table may stand several times: write its head in double brackets"),
         ("[[route]]", "[[route]", 17, ""),
         ("mtu = 1200", "mtu = 1200\nmtu = 1200", 7, "duplicate key"),
@@ -264,6 +278,41 @@ fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
             "name = \"B\"",
             "name = \"\"\"B\nC\"\"\"",
             "neighbour \"B\\nC\": a name has 1 to 64 printable characters",
+        ),
+        (
+            "127.0.0.1:7002",
+            "127.0.0.1",
+            "neighbour \"B\".address: \"127.0.0.1\" is no address or name with a port: write one like",
+        ),
+        (
+            "127.0.0.1:7002",
+            "127.0.0.1:70020",
+            "neighbour \"B\".address: \"127.0.0.1:70020\" is no address or name with a port",
+        ),
+        (
+            "127.0.0.1:7002",
+            "relay example:7002",
+            "neighbour \"B\".address: \"relay example:7002\" is no address or name with a port",
+        ),
+        (
+            "127.0.0.1:7002",
+            "relay.example.org:0",
+            "neighbour \"B\".address: relay.example.org:0 cannot be dialled: give the port",
+        ),
+        (
+            "\"127.0.0.1:7002\"",
+            "[]",
+            "neighbour \"B\".address: 0 addresses are out of range: give 1 to 8, or leave it out",
+        ),
+        (
+            "\"127.0.0.1:7002\"",
+            "[\"a:1\", \"b:1\", \"c:1\", \"d:1\", \"e:1\", \"f:1\", \"g:1\", \"h:1\", \"i:1\"]",
+            "neighbour \"B\".address: 9 addresses are out of range",
+        ),
+        (
+            "\"127.0.0.1:7002\"",
+            "[\"relay:7002\", \"relay:7002\"]",
+            "neighbour \"B\".address: relay:7002 stands there twice: remove one",
         ),
         (
             "127.0.0.1:7002",

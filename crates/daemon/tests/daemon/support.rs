@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use peerbound_daemon::{Daemon, DaemonConfig, ServicesConfig, StartOptions};
 use peerbound_dtls::{Authority, Context, ContextConfig, Identity, KeylogSink, Validity};
-use peerbound_node::{Event, NeighbourConfig, NodeConfig, StaticRoute, node_id};
+use peerbound_node::{Event, Healing, NeighbourConfig, NodeConfig, PathMtu, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
 /// Generous: shared machines stall.
@@ -62,6 +62,24 @@ impl Members {
         Daemon::start_with(config, options).unwrap()
     }
 
+    /// Starts a node as a deployed one is, on a given address.
+    pub(crate) fn start_deployed(
+        &self,
+        index: usize,
+        listen: SocketAddr,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+        change: impl FnOnce(&mut DaemonConfig, &mut StartOptions),
+    ) -> Daemon {
+        let mut config = self.config_in(self.context(index, None), neighbours, routes);
+        let mut options = StartOptions::default();
+        config.listen = listen;
+        config.node.healing = Healing::On;
+        config.node.path_mtu = PathMtu::Probed;
+        change(&mut config, &mut options);
+        Daemon::start_with(config, options).unwrap()
+    }
+
     fn start_in(
         &self,
         context: Context,
@@ -90,7 +108,7 @@ impl Members {
         let neighbours = neighbours.iter().map(|(index, address)| NeighbourConfig {
             id: self.ids[*index],
             name: format!("node{index}"),
-            address: *address,
+            addresses: address.iter().copied().collect(),
         });
         let routes =
             routes.iter().map(|(to, via)| StaticRoute { destination: self.ids[*to], via: self.ids[*via] });

@@ -216,8 +216,8 @@ impl RealStage {
     fn node_config(&self, host: HostIndex, config: &NodeConfig) -> NodeConfig {
         let mut config = config.clone();
         for neighbour in &mut config.neighbours {
-            let at = neighbour.address.and_then(|address| self.addresses.get(&address));
-            neighbour.address = at.map(|at| self.carrier.address_for(*at, host));
+            let hosts = neighbour.addresses.iter().filter_map(|address| self.addresses.get(address));
+            neighbour.addresses = hosts.map(|at| self.carrier.address_for(*at, host)).collect();
         }
         config
     }

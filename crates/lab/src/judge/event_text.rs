@@ -20,6 +20,7 @@ pub(super) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
             format!("{} is up at {address}, {}", name(id), peer.suite.name)
         }
         Event::NeighbourReplaced { id } => format!("another session with {} has taken over", name(id)),
+        Event::NeighbourMoved { id, from, to } => format!("{} has moved from {from} to {to}", name(id)),
         Event::NeighbourDown { id, reason } => format!("{} is down: {reason}", name(id)),
         Event::DialFailed { id, address, reason } => {
             format!("{} was not reached at {address}: {reason}", name(id))
@@ -42,6 +43,7 @@ pub fn kind_of(event: &Event) -> Option<EventKind> {
     Some(match event {
         Event::NeighbourUp { .. } => EventKind::NeighbourUp,
         Event::NeighbourReplaced { .. } => EventKind::NeighbourReplaced,
+        Event::NeighbourMoved { .. } => EventKind::NeighbourMoved,
         Event::NeighbourDown { .. } => EventKind::NeighbourDown,
         Event::DialFailed { .. } => EventKind::DialFailed,
         Event::StrangerFailed { .. } => EventKind::StrangerFailed,

@@ -157,7 +157,11 @@ impl Company<'_> {
         let at = link.through.unwrap_or(other);
         let plan = self.layout.hosts.get(at.0 as usize)?;
         let name = self.layout.hosts.get(other.0 as usize)?.name.clone();
-        Some(NeighbourConfig { id: self.id(other)?, name, address: dials.then_some(plan.address) })
+        Some(NeighbourConfig {
+            id: self.id(other)?,
+            name,
+            addresses: dials.then_some(plan.address).into_iter().collect(),
+        })
     }
 
     fn routes(&self, host: HostIndex) -> Vec<StaticRoute> {

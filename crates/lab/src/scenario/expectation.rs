@@ -224,6 +224,8 @@ pub enum EventKind {
     NeighbourUp,
     /// Another session has taken over.
     NeighbourReplaced,
+    /// The session with a neighbour is at another address.
+    NeighbourMoved,
     /// A neighbour is gone.
     NeighbourDown,
     /// A neighbour could not be reached.
@@ -242,6 +244,7 @@ impl Word for EventKind {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("neighbour-up", Self::NeighbourUp),
         ("neighbour-replaced", Self::NeighbourReplaced),
+        ("neighbour-moved", Self::NeighbourMoved),
         ("neighbour-down", Self::NeighbourDown),
         ("dial-failed", Self::DialFailed),
         ("stranger-failed", Self::StrangerFailed),

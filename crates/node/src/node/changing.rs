@@ -68,12 +68,10 @@ impl Node {
             router.set_cost(id, cost, now);
         }
         match self.neighbours.get_mut(&id) {
-            None => self.neighbours.insert(id, Neighbour::new(config, now)),
+            None => self.neighbours.insert(id, Neighbour::new(config, self.config.healing, now)),
             Some(neighbour) => {
-                let attempt = neighbour.change(config, now);
-                if let Some(address) = attempt {
-                    self.close_link(address, now);
-                }
+                let attempts = neighbour.change(config, now);
+                attempts.into_iter().for_each(|address| self.close_link(address, now));
             }
         }
         self.admission = admission_of(self.neighbours.keys().copied().collect());

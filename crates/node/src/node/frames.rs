@@ -9,7 +9,7 @@ use peerbound_wire::{
 
 use crate::counters::FrameDrop;
 use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
-use crate::neighbour::{Neighbour, NeighbourState};
+use crate::neighbour::Neighbour;
 use crate::node::copies::FrameWay;
 use crate::node::traces::Traced;
 use crate::node::{Ecn, Node, SendError, Sending};
@@ -127,7 +127,10 @@ impl Node {
             (usable(&self.neighbours), learned(self.router.as_deref())),
             now,
         ) {
-            Decision::Deliver => self.deliver(from, &header, payload, now),
+            Decision::Deliver => {
+                self.note_path_of(from, &header, now);
+                self.deliver(from, &header, payload, now);
+            }
             Decision::Forward { next, header: onward } => {
                 let payload_bytes = payload.len();
                 let traced = Traced::of(&header, payload);
@@ -194,6 +197,11 @@ impl Node {
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
             return Err(self.explain_no_route(header.destination));
         };
+        if let Some(max) = self.path_payload_max(&header, now).filter(|max| payload.len() > *max) {
+            self.counters.drop_frame(FrameDrop::TooBig);
+            self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::TooBig));
+            return Err(SendError::TooLarge { len: payload.len(), max });
+        }
         match self.send_frame(header, payload, next) {
             Ok(()) => Ok(header.packet),
             Err(Unsent::TooBig { frame_bytes_max }) => Err(SendError::TooLarge {
@@ -224,10 +232,8 @@ impl Node {
     /// Says what has gone wrong so far with a neighbour that is being dialled: the whole opening takes
     /// some seconds, and whoever wants to send should not have to wait for its end.
     fn trouble_with(&self, neighbour: &Neighbour) -> Option<String> {
-        let NeighbourState::Opening { address } = neighbour.state else {
-            return None;
-        };
-        Some(self.links.get(&address)?.association.trouble()?.to_string())
+        let trouble = |address| Some(self.links.get(address)?.association.trouble()?.to_string());
+        neighbour.opening().iter().find_map(trouble)
     }
 
     /// Writes hop limit and path MTU over the frame in `bytes`, seals it for `next` and batches the datagram.
@@ -270,7 +276,10 @@ impl Node {
             }
             Kind::Data => Event::Delivered { header: *header, payload: payload.to_vec() },
             Kind::Error => match ErrorMessage::decode(payload) {
-                Ok(message) => Event::Error { reporter: header.source, message },
+                Ok(message) => {
+                    self.note_reported_mtu(&message, now);
+                    Event::Error { reporter: header.source, message }
+                }
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
             Kind::Ping => match Ping::decode_padded(payload) {

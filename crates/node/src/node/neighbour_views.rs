@@ -20,10 +20,7 @@ impl Node {
     }
 
     fn neighbour_view(&self, id: NodeId, neighbour: &Neighbour) -> NeighbourView {
-        let at = match neighbour.state {
-            NeighbourState::Up { address, .. } | NeighbourState::Opening { address } => Some(address),
-            NeighbourState::Away { .. } => None,
-        };
+        let at = neighbour.address().or_else(|| neighbour.opening().first().copied());
         let link = at.and_then(|at| self.links.get(&at)).filter(|link| link.owner() == Some(id));
         let session = neighbour.address().and(link).and_then(|link| link.association.session());
         let (mut traffic, mut discards) = (neighbour.traffic, neighbour.discards.clone());
@@ -34,13 +31,16 @@ impl Node {
         NeighbourView {
             id,
             name: neighbour.config.name.clone(),
-            dialled_at: neighbour.config.address,
+            dialled_at: neighbour.addresses().first().copied(),
             address: neighbour.address(),
             phase: phase_of(neighbour),
             is_usable: neighbour.is_usable(),
             role: session.map(|session| session.role()),
             suite: session.and_then(|session| Some(session.peer()?.suite.name)),
             round_trip: self.round_trip(id),
+            mtu: neighbour
+                .address()
+                .map(|_| neighbour.mtu_search.as_ref().map_or(self.config.mtu, |search| search.mtu())),
             frame_bytes_max: session.and_then(|session| session.payload_bytes_max()),
             session_since: session.and(link).and_then(|link| link.association.live_since()),
             up_since: neighbour.up_since(),
@@ -59,7 +59,7 @@ fn phase_of(neighbour: &Neighbour) -> NeighbourPhase {
     match neighbour.state {
         NeighbourState::Away { redial_at: None } => NeighbourPhase::Awaited,
         NeighbourState::Away { redial_at: Some(_) } => NeighbourPhase::Away,
-        NeighbourState::Opening { .. } => NeighbourPhase::Opening,
+        NeighbourState::Opening(_) => NeighbourPhase::Opening,
         NeighbourState::Up { announced_at: None, .. } => NeighbourPhase::Probing,
         NeighbourState::Up { announced_at: Some(_), .. } => NeighbourPhase::Up,
     }

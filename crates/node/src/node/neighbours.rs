@@ -1,19 +1,44 @@
 //! The part of a node that watches its neighbours: who came, who is gone, whom to dial.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbound_dtls::{AssociationEvent, CloseReason, DownReason, Peer};
-use peerbound_wire::{Header, Hello, Kind, NodeId, RoutingMessage};
+use peerbound_wire::{Header, Hello, Kind, MtuProbe, NodeId, RoutingMessage};
 
 use crate::counters::FrameDrop;
 use crate::event::{Event, SessionSeen};
 use crate::links::Link;
 use crate::liveness::LinkState;
-use crate::neighbour::{Neighbour, NeighbourState};
+use crate::neighbour::{Neighbour, NeighbourState, precedence};
 use crate::node::Node;
 
+/// How long the session at the old address of a neighbour that moved is kept, for what was on its way: as
+/// long as a session that was replaced in its place.
+const RETIRED_KEPT: Duration = Duration::from_secs(3);
+
 impl Node {
+    /// Takes other addresses at which to dial a neighbour; [`crate::ADDRESSES_MAX`] are kept. What is being
+    /// opened, or open, stays. Says whether it is a neighbour.
+    pub fn set_neighbour_addresses(&mut self, id: NodeId, addresses: Vec<SocketAddr>, now: Instant) -> bool {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return false;
+        };
+        neighbour.set_addresses(addresses, now);
+        true
+    }
+
+    /// Notes why a neighbour cannot be dialled, where the reason lies outside of the node; it is shown until
+    /// another one takes its place, or the neighbour is up.
+    pub fn note_neighbour_trouble(&mut self, id: NodeId, reason: String, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
+            return;
+        };
+        if neighbour.address().is_none() {
+            neighbour.last_error = Some((reason, now));
+        }
+    }
+
     /// Draws the conclusions after any input to a link; returns who is at its far end, as far as
     /// that is proved and the link lives.
     pub(super) fn settle_link(&mut self, address: SocketAddr, now: Instant) -> Option<NodeId> {
@@ -52,6 +77,7 @@ impl Node {
             self.dial_if_due(id, now);
             self.give_up_if_silent(id, now);
             self.send_hello_if_due(id, now);
+            self.probe_mtu_if_due(id, now);
         }
     }
 
@@ -68,9 +94,16 @@ impl Node {
             return;
         };
         self.counters.frames_delivered += 1;
-        let RoutingMessage::Hello(hello) = message else {
-            self.on_routing_message(from, &message, now);
-            return;
+        let hello = match message {
+            RoutingMessage::Hello(hello) => hello,
+            RoutingMessage::MtuProbe(MtuProbe { token, .. }) => return self.answer_mtu_probe(from, token),
+            RoutingMessage::MtuProbeAnswer(token) => return self.on_mtu_probe_answer(from, token, now),
+            RoutingMessage::Sync(_)
+            | RoutingMessage::Updates(_)
+            | RoutingMessage::Acknowledgement(_)
+            | RoutingMessage::SeqRequests(_)
+            | RoutingMessage::ProofRequests(_)
+            | RoutingMessage::Proofs(_) => return self.on_routing_message(from, &message, now),
         };
         let Some(neighbour) = self.neighbours.get_mut(&from) else {
             return;
@@ -128,37 +161,39 @@ impl Node {
             return;
         };
         link.peer = Some(id);
+        // Whoever accepted did not know whom he would meet.
+        link.association.set_precedence(precedence(us, id));
         let new_client = link.client(us);
         let expected = link.dialled.take_if(|expected| *expected != id);
-        if let Some(other) = expected.and_then(|expected| self.neighbours.get_mut(&expected))
-            && other.is_opening_at(address)
-        {
-            other.go_away(format!("\"{}\" is at its address", peer.name), &mut self.chance, now);
+        if let Some(other) = expected.and_then(|expected| self.neighbours.get_mut(&expected)) {
+            let reason = format!("\"{}\" is at its address", peer.name);
+            other.fail_at(address, reason, &mut self.chance, now);
         }
         let Some(neighbour) = self.neighbours.get_mut(&id) else {
             // It was a neighbour when admission asked.
             return self.close_link(address, now);
         };
         let was_announced = neighbour.is_usable();
-        let other = match neighbour.state {
-            NeighbourState::Away { .. } => None,
-            NeighbourState::Opening { address: other } => Some((other, None)),
-            NeighbourState::Up { address: other, .. } => {
-                Some((other, self.links.get(&other).and_then(|l| l.client(us))))
+        let may_move = neighbour.may_move(now);
+        let opening: Vec<_> = neighbour.opening().iter().copied().filter(|other| *other != address).collect();
+        let standing = neighbour.address().filter(|other| *other != address);
+        if let Some(other) = standing {
+            let old_client = self.links.get(&other).and_then(|link| link.client(us));
+            if may_move {
+                return self.move_neighbour(id, (other, address), now);
             }
-        };
-        match other.filter(|(other, _)| *other != address) {
             // Both dialled, from addresses that do not match: both ends keep the session whose
             // client has the smaller id. From the same client, the newer one knows better.
-            Some((_, Some(old_client))) if new_client.is_some_and(|client| old_client < client) => {
+            if old_client.is_some_and(|old| new_client.is_some_and(|new| old < new)) {
                 self.close_link(address, now);
                 return;
             }
-            // We dial as well, and our hello has precedence: the neighbour may have our session
-            // already. When that comes up here, too, it takes the place of this one.
-            Some((_, None)) if us < id => {}
-            Some((other, _)) => self.close_link(other, now),
-            None => {}
+            self.close_link(other, now);
+        }
+        // Where we dial as well, and our hello has precedence, the neighbour may have our session already.
+        // When that comes up here, too, it takes the place of one that we accepted.
+        if us > id || new_client == Some(us) {
+            opening.into_iter().for_each(|other| self.close_link(other, now));
         }
         if was_announced {
             let reason = format!("it came back from {address}");
@@ -166,9 +201,27 @@ impl Node {
             self.events.push_back(Event::NeighbourDown { id, reason });
             self.route_past(id, now);
         }
+        let mtu_search = self.mtu_search_over(address, now);
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.come_up(address, now);
+            neighbour.come_up(address, mtu_search, now);
         }
+        self.send_hello_if_due(id, now);
+    }
+
+    /// Goes over to a session at another address without a gap: the neighbour has proved itself there, by
+    /// its certificate and by receiving there what it had to answer. Frames that are on their way over the
+    /// old session are still taken; nothing is said there any more, for someone else may have the address.
+    fn move_neighbour(&mut self, id: NodeId, (from, to): (SocketAddr, SocketAddr), now: Instant) {
+        let mtu_search = self.mtu_search_over(to, now);
+        if let Some(old) = self.links.get_mut(&from) {
+            old.retires_at = Some(now + RETIRED_KEPT);
+            old.dialled = None;
+        }
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.move_to(to, mtu_search, now);
+        }
+        tracing::info!(%id, %from, %to, "Neighbour moved");
+        self.events.push_back(Event::NeighbourMoved { id, from, to });
         self.send_hello_if_due(id, now);
     }
 
@@ -195,28 +248,37 @@ impl Node {
             self.tell_of_stranger(address, reason, now);
             return;
         };
+        if neighbour.opening().contains(&address) {
+            if !goes_on {
+                neighbour.fail_at(address, reason.to_string(), &mut self.chance, now);
+            }
+            tracing::info!(%id, %address, %reason, "Neighbour not reached");
+            self.events.push_back(Event::DialFailed { id, address, reason: reason.to_string() });
+            return;
+        }
         let was_up = match neighbour.state {
             NeighbourState::Up { address: at, announced_at, .. } if at == address => announced_at.is_some(),
-            NeighbourState::Opening { address: at } if at == address => false,
             // It has a better session, or is dialled elsewhere.
-            NeighbourState::Up { .. } | NeighbourState::Opening { .. } | NeighbourState::Away { .. } => {
-                return;
-            }
+            NeighbourState::Up { .. } | NeighbourState::Opening(_) | NeighbourState::Away { .. } => return,
         };
-        let elsewhere = neighbour.config.address.filter(|dialled| {
-            let is_opening = |link: &Link| link.dialled == Some(id) && link.peer.is_none();
-            *dialled != address && self.links.get(dialled).is_some_and(is_opening)
-        });
-        neighbour.go_away(reason.to_string(), &mut self.chance, now);
         // A candidate was on its way when the session ended, or both dialled and we go on.
-        if let Some(address) = goes_on.then_some(address).or(elsewhere) {
-            neighbour.state = NeighbourState::Opening { address };
+        let is_opening = |link: &Link| link.dialled == Some(id) && link.peer.is_none();
+        let elsewhere: Vec<_> = neighbour
+            .addresses()
+            .into_iter()
+            .filter(|other| *other != address && self.links.get(other).is_some_and(is_opening))
+            .collect();
+        let is_silent = !was_up && !elsewhere.is_empty();
+        neighbour.go_away(reason.to_string(), &mut self.chance, now);
+        let open: Vec<_> = goes_on.then_some(address).into_iter().chain(elsewhere).collect();
+        if !open.is_empty() {
+            neighbour.go_on_opening(open, now);
         }
         if was_up {
             tracing::info!(%id, %reason, "Neighbour down");
             self.events.push_back(Event::NeighbourDown { id, reason: reason.to_string() });
             self.route_past(id, now);
-        } else if elsewhere.is_none() {
+        } else if !is_silent {
             tracing::info!(%id, %address, %reason, "Neighbour not reached");
             self.events.push_back(Event::DialFailed { id, address, reason: reason.to_string() });
         }
@@ -227,11 +289,19 @@ impl Node {
     }
 
     fn dial_if_due(&mut self, id: NodeId, now: Instant) {
-        let Some(address) = self.neighbours.get(&id).and_then(|neighbour| neighbour.due_dial(now)) else {
+        let Some(neighbour) = self.neighbours.get_mut(&id) else {
             return;
         };
+        let Some(address) = neighbour.due_dial(now) else {
+            return;
+        };
+        let answers = |open: &SocketAddr| self.links.get(open).is_some_and(|l| l.association.has_heard());
+        if neighbour.wait_for_answered(answers, now) {
+            return;
+        }
+        let calls_often = neighbour.is_called_often();
         if self.links.get(&address).is_none()
-            && let Err(error) = self.dial(id, address, now)
+            && let Err(error) = self.dial(id, address, calls_often, now)
         {
             tracing::error!(%error, %id, "No session could be made to dial with");
         }
@@ -240,15 +310,13 @@ impl Node {
             .links
             .get_mut(&address)
             .is_some_and(|link| link.peer.is_none() && *link.dialled.get_or_insert(id) == id);
-        let Some(neighbour) = self.neighbours.get_mut(&id) else {
-            return;
-        };
-        if !is_opening {
-            neighbour.go_away("its address is taken by another session".to_owned(), &mut self.chance, now);
-            return;
+        let obstacle = (!is_opening).then_some("its address is taken by another session");
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.on_dialled(address, obstacle, &mut self.chance, now);
         }
-        neighbour.state = NeighbourState::Opening { address };
-        self.settle_link(address, now);
+        if is_opening {
+            self.settle_link(address, now);
+        }
     }
 
     fn give_up_if_silent(&mut self, id: NodeId, now: Instant) {
@@ -307,7 +375,7 @@ impl Node {
         self.remove_link(address);
     }
 
-    fn remove_link(&mut self, address: SocketAddr) {
+    pub(super) fn remove_link(&mut self, address: SocketAddr) {
         if let Some(link) = self.links.remove(&address) {
             let discards = link.association.discards();
             self.counters.records_discarded.add(&discards);

@@ -7,8 +7,9 @@ use peerbound_wire::{HEADER_BYTES, Header, Kind, NodeId, RoutingMessage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::config::{NodeConfig, Routing};
+use crate::config::{NodeConfig, PathMtu, Routing};
 use crate::event::Event;
+use crate::mtu_search::MTU_BASE;
 use crate::node::Node;
 use crate::router::{ProofBook, RouteView, Router, RouterCounters};
 
@@ -40,6 +41,10 @@ pub(super) fn router_of(
     let mut router = made
         .inspect_err(|error| tracing::error!(%error, "Without dynamic routing: no node would believe us"))
         .ok()?;
+    if config.path_mtu == PathMtu::Probed {
+        let base = usize::from(MTU_BASE).saturating_sub(RECORD_OVERHEAD_BYTES + HEADER_BYTES);
+        router.pack_below(base);
+    }
     if config.observe_routes {
         router.observe();
     }

@@ -75,7 +75,7 @@ impl Router {
 
     /// Says all that is to be said, or as much as may be on its way at a time.
     fn say_updates(&mut self, slot: u16, now: Instant) {
-        let bytes_max = self.message_bytes_max;
+        let bytes_max = self.packed_bytes_max;
         loop {
             let Self { origins, peers, .. } = self;
             let Some(PeerLink { telling, .. }) = peers[usize::from(slot)].link.as_deref_mut() else { return };
@@ -97,7 +97,7 @@ impl Router {
     }
 
     fn say_acknowledgement(&mut self, slot: u16) {
-        let bytes_max = self.message_bytes_max;
+        let bytes_max = self.packed_bytes_max;
         let Some(link) = self.link_mut(slot) else { return };
         link.hearing.acknowledge_at = None;
         let mut numbers = std::mem::take(&mut link.hearing.heard);
@@ -111,7 +111,7 @@ impl Router {
     }
 
     fn say_seq_requests(&mut self, slot: u16) {
-        let bytes_max = self.message_bytes_max;
+        let bytes_max = self.packed_bytes_max;
         let Some(link) = self.link_mut(slot) else { return };
         link.pass_on_at = None;
         let seq_requests = std::mem::take(&mut link.seq_requests);
@@ -129,7 +129,7 @@ impl Router {
 
     /// Says what waits for nothing: requests for proofs, and the proofs that were asked for.
     fn say_about_proofs(&mut self, slot: u16) {
-        let bytes_max = self.message_bytes_max;
+        let bytes_max = self.packed_bytes_max;
         let Some(link) = self.link_mut(slot) else { return };
         let proof_requests = std::mem::take(&mut link.proof_requests);
         let proofs = std::mem::take(&mut link.proofs);
@@ -143,8 +143,17 @@ impl Router {
         let mut rest = &proofs[..];
         while !rest.is_empty() {
             let mut packer = ProofsPacker::new(bytes_max);
-            let fitting =
-                rest.iter().take_while(|(proof, certified)| packer.push(&proof.item(*certified))).count();
+            let fit = |packer: &mut ProofsPacker| {
+                rest.iter().take_while(|(proof, certified)| packer.push(&proof.item(*certified))).count()
+            };
+            let mut fitting = fit(&mut packer);
+            if fitting == 0 {
+                // A long certificate goes alone, and needs a link that takes it.
+                packer = ProofsPacker::new(self.message_bytes_max);
+                let alone =
+                    rest.first().is_some_and(|(proof, certified)| packer.push(&proof.item(*certified)));
+                fitting = usize::from(alone);
+            }
             rest = &rest[fitting.max(1)..];
             // One that does not fit any frame here cannot be handed on.
             if fitting > 0 {

@@ -383,7 +383,7 @@ fn a_neighbour_configured_at_the_address_of_another_does_not_shut_it_out() {
         config.handshake_deadline = Duration::from_secs(3);
         if index == A {
             // The operator mistook B's address for C's.
-            let mistaken = NeighbourConfig { id: ids[C], name: "C".into(), address: Some(address(B)) };
+            let mistaken = NeighbourConfig { id: ids[C], name: "C".into(), addresses: vec![address(B)] };
             config.neighbours.push(mistaken);
         }
     });

@@ -52,6 +52,8 @@ pub(crate) struct Net {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// Wires that take longer than others, as (from, to), and by how much.
     pub(crate) slow: BTreeMap<(usize, usize), Duration>,
+    /// Wires that carry no datagram longer than this, as (from, to).
+    pub(crate) narrow: BTreeMap<(usize, usize), usize>,
     /// Wires that carry no alerts, and so no farewells, as (from, to).
     pub(crate) farewells_lost: BTreeSet<(usize, usize)>,
     /// Whether records in the clear get lost, and with them every handshake.
@@ -111,6 +113,7 @@ impl Net {
             weather: Weather::new(FAIR, 0),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             farewells_lost: BTreeSet::new(),
             handshakes_lost: false,
             insiders: BTreeMap::new(),
@@ -255,6 +258,7 @@ impl Net {
         let word = |event: &Event| match event {
             Event::NeighbourUp { id, .. } => Some(format!("{} up", of(id))),
             Event::NeighbourReplaced { id } => Some(format!("{} replaced", of(id))),
+            Event::NeighbourMoved { id, .. } => Some(format!("{} moved", of(id))),
             Event::NeighbourDown { id, reason } => Some(format!("{} down: {reason}", of(id))),
             Event::DialFailed { id, reason, .. } => Some(format!("{} not reached: {reason}", of(id))),
             Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
@@ -372,7 +376,8 @@ impl Net {
         let is_lost_farewell = self.farewells_lost.contains(&(from, to)) && bytes.first() == Some(&ALERT);
         let is_in_the_clear = bytes.get(3..5) == Some(&[0, 0]);
         let is_lost_handshake = self.handshakes_lost && is_in_the_clear;
-        if self.cut.contains(&(from, to)) || is_lost_farewell || is_lost_handshake {
+        let is_too_long = self.narrow.get(&(from, to)).is_some_and(|most| bytes.len() > *most);
+        if is_too_long || self.cut.contains(&(from, to)) || is_lost_farewell || is_lost_handshake {
             return;
         }
         let is_an_answer = destination != address(to);

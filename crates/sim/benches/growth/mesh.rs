@@ -227,8 +227,9 @@ fn configs(nodes: usize, ways: Ways) -> Vec<NodeConfig> {
     .expect("the hooks are in force");
     let ids: Vec<_> = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
     let mut neighbours = vec![Vec::new(); nodes];
-    let mut add = |of: usize, other: usize, address| {
-        neighbours[of].push(NeighbourConfig { id: ids[other], name: format!("n{other}"), address });
+    let mut add = |of: usize, other: usize, address: Option<SocketAddr>| {
+        let addresses = address.into_iter().collect();
+        neighbours[of].push(NeighbourConfig { id: ids[other], name: format!("n{other}"), addresses });
     };
     for (one, other) in links(nodes) {
         add(one, other, Some(SocketAddr::new(ip(other), PORT)));

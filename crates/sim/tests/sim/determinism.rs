@@ -174,7 +174,7 @@ fn with_context(who: usize, contexts: &[Context; 3]) -> NodeConfig {
     let neighbours = neighbours.into_iter().map(|of| NeighbourConfig {
         id: node_id(&contexts[of].key_hash()),
         name: ["A", "B", "C"][of].to_owned(),
-        address: (who != B).then(|| address(of)),
+        addresses: (who != B).then(|| address(of)).into_iter().collect(),
     });
     NodeConfig { neighbours: neighbours.collect(), routes: Vec::new(), ..config(who) }
 }

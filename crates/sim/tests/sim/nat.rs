@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use peerbound_node::Event;
+use peerbound_node::{Event, Healing};
 use peerbound_sim::{
     Dependence, Hairpin, Injection, Loss, NatConfig, NatId, Observed, SocketError, SocketId, Stand,
 };
@@ -137,6 +137,37 @@ fn nodes_talk_through_a_nat_and_when_it_is_rebound_the_link_is_made_anew_from_an
     assert_eq!(triangle.delivered(C), [&b"before"[..], b"after"]);
     let comings = triangle.events(B).filter(|event| matches!(event, Event::NeighbourUp { .. })).count();
     assert_eq!(comings, 3, "A, C, and A again");
+}
+
+#[test]
+fn nodes_that_heal_move_with_their_nat_and_the_link_never_goes_down() {
+    let mut triangle = Triangle::empty(2);
+    let id = nat(&mut triangle, &[A], Dependence::AddressAndPortDependent, Hairpin::Off);
+    triangle.boot_with(|config| config.healing = Healing::On);
+    triangle.run_until_up();
+    triangle.run_for(Duration::from_secs(5));
+
+    triangle.world.rebind(id);
+    triangle.run_for(Duration::from_millis(500));
+    triangle.send(A, C, b"after", false);
+    triangle.send(C, A, b"and back", false);
+    triangle.run_for(Duration::from_millis(50));
+
+    let after = triangle.world.mapped(id, address(A)).unwrap();
+    assert_eq!(
+        (triangle.delivered(C), triangle.delivered(A)),
+        (vec![b"after".to_vec()], vec![b"and back".to_vec()])
+    );
+    let moves: Vec<_> = triangle
+        .events(B)
+        .filter_map(|event| match event {
+            Event::NeighbourMoved { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(moves, [(outside(PORT), after)]);
+    assert!(!triangle.events(B).any(|event| matches!(event, Event::NeighbourDown { .. })));
+    assert!(!triangle.events(A).any(|event| matches!(event, Event::NeighbourDown { .. })));
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(crate) fn config(who: usize) -> NodeConfig {
     let neighbour = |who: usize, dial: bool| NeighbourConfig {
         id: id(who),
         name: ["A", "B", "C"][who].to_owned(),
-        address: dial.then(|| address(who)),
+        addresses: dial.then(|| address(who)).into_iter().collect(),
     };
     let (neighbours, routes) = match who {
         A => (vec![neighbour(B, true)], vec![StaticRoute { destination: id(C), via: id(B) }]),
@@ -107,8 +107,15 @@ impl Triangle {
     }
 
     pub(crate) fn boot(&mut self) {
+        self.boot_with(|_| {});
+    }
+
+    /// Boots nodes whose configurations were changed first.
+    pub(crate) fn boot_with(&mut self, change: impl Fn(&mut NodeConfig)) {
         for who in [A, B, C] {
-            self.world.run_node(self.hosts[who], self.sockets[who], config(who));
+            let mut config = config(who);
+            change(&mut config);
+            self.world.run_node(self.hosts[who], self.sockets[who], config);
         }
     }
 

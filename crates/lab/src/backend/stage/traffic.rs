@@ -270,6 +270,9 @@ impl RealStage {
             Event::NeighbourUp { id, address, role, peer } => {
                 Event::NeighbourUp { id, address: named(address), role, peer }
             }
+            Event::NeighbourMoved { id, from, to } => {
+                Event::NeighbourMoved { id, from: named(from), to: named(to) }
+            }
             Event::DialFailed { id, address, reason } => {
                 Event::DialFailed { id, address: named(address), reason }
             }

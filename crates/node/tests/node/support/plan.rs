@@ -53,7 +53,7 @@ impl Plan {
         let neighbour = |index: usize, dial: bool| NeighbourConfig {
             id: ids[index],
             name: name(index),
-            address: dial.then(|| address(index)),
+            addresses: dial.then(|| address(index)).into_iter().collect(),
         };
         let dialled = self.links.iter().filter(|link| link.0 == us).map(|link| neighbour(link.1, true));
         let awaited = self

@@ -1,0 +1,150 @@
+//! How large a frame may be: what a link carries, and what the path behind it does.
+
+use std::time::Duration;
+
+use peerbound_node::{PathMtu, SendError};
+
+use crate::support::{Net, Plan};
+
+const A: usize = 0;
+const B: usize = 1;
+const C: usize = 2;
+
+/// What AES-GCM and the frame header take of a datagram.
+const OVERHEAD: usize = 37 + 54;
+
+#[test]
+fn a_link_starts_at_1200_bytes_and_is_at_its_mtu_a_round_trip_later() {
+    let mut net = Net::with(&pair(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.run_until(Duration::from_secs(1), |net| net.nodes[A].neighbours()[0].mtu == Some(1200));
+
+    net.run_until(Duration::from_secs(1), |net| mtus(net) == [Some(1400); 2]);
+
+    assert!(net.clock.elapsed() < Duration::from_millis(100), "{:?}", net.clock.elapsed());
+    net.send(A, B, &[7; 1400 - OVERHEAD]).unwrap();
+    net.run_a_little();
+    assert_eq!(net.delivered(B).len(), 1);
+}
+
+#[test]
+fn a_narrow_link_carries_what_fits_it_and_each_direction_has_its_own_size() {
+    let mut net = Net::with(&pair(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.narrow.insert((A, B), 1300);
+    net.run_until_up();
+
+    net.run_for(Duration::from_secs(30));
+
+    let [there, back] = mtus(&net).map(Option::unwrap);
+    assert!((1285..=1300).contains(&there) && back == 1400, "{there} {back}");
+    let Err(SendError::TooLarge { max, .. }) = net.send(A, B, &[7; 1300]) else { panic!("it was sent") };
+    assert_eq!(max, usize::from(there) - OVERHEAD);
+    net.send(A, B, &vec![7; max]).unwrap();
+    net.run_a_little();
+    assert_eq!(net.delivered(B).len(), 1);
+    assert_eq!(net.nodes[A].path_mtu(net.id(B), net.clock.now()), max);
+}
+
+#[test]
+fn a_path_that_shrinks_without_a_word_is_a_black_hole_for_some_seconds_only() {
+    let mut net = Net::with(&pair(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.run_until_up();
+    net.run_for(Duration::from_secs(5));
+    net.narrow.extend([((A, B), 1250), ((B, A), 1250)]);
+
+    net.run_until(Duration::from_secs(9), |net| mtus(net) == [Some(1200); 2]);
+    net.send(A, B, &[7; 1200 - OVERHEAD]).unwrap();
+    net.run_for(Duration::from_secs(30));
+
+    assert_eq!(net.delivered(B).len(), 1);
+    assert!(mtus(&net).iter().all(|mtu| (1235..=1250).contains(&mtu.unwrap())), "{:?}", mtus(&net));
+    assert_eq!(net.story(A), ["B up"], "hellos are short: the link never went down");
+}
+
+#[test]
+fn a_handshake_fits_a_path_that_carries_1200_bytes() {
+    let mut net = Net::with(&pair(), |_, _, config| {
+        config.path_mtu = PathMtu::Probed;
+        config.mtu = 9000;
+    });
+    net.narrow.extend([((A, B), 1200), ((B, A), 1200)]);
+
+    net.run_until(Duration::from_secs(2), Net::is_up);
+    net.run_for(Duration::from_secs(60));
+
+    assert!(mtus(&net).iter().all(|mtu| *mtu == Some(1200)), "{:?}", mtus(&net));
+}
+
+#[test]
+fn an_error_from_a_relay_is_remembered_and_the_next_send_is_refused_at_the_origin() {
+    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.narrow.insert((B, C), 1250);
+    net.run_until_up();
+    net.run_for(Duration::from_secs(30));
+    let (c, now) = (net.id(C), net.clock.now());
+    assert_eq!(net.nodes[A].path_mtu(c, now), 1400 - OVERHEAD, "nobody has told A yet");
+
+    net.send(A, C, &[7; 1400 - OVERHEAD]).unwrap();
+    net.run_a_little();
+
+    assert_eq!(net.errors(A).len(), 1);
+    let now = net.clock.now();
+    let fits = net.nodes[A].path_mtu(c, now);
+    assert!((1235 - OVERHEAD..=1250 - OVERHEAD).contains(&fits), "{fits}");
+    let refused = net.send(A, C, &vec![7; fits + 1]);
+    assert_eq!(refused, Err(SendError::TooLarge { len: fits + 1, max: fits }));
+    net.send(A, C, &vec![7; fits]).unwrap();
+    net.run_a_little();
+    assert_eq!(net.delivered(C).len(), 1);
+    let later = now + Duration::from_secs(601);
+    assert_eq!(net.nodes[A].path_mtu(c, later), 1400 - OVERHEAD, "what is old is not believed");
+}
+
+#[test]
+fn what_arrives_says_how_large_an_answer_may_be() {
+    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.narrow.insert((A, B), 1250);
+    net.run_until_up();
+    net.run_for(Duration::from_secs(30));
+
+    net.send(A, C, b"short").unwrap();
+    net.run_a_little();
+
+    let (a, now) = (net.id(A), net.clock.now());
+    let fits = net.nodes[C].path_mtu(a, now);
+    assert!((1235 - OVERHEAD..=1250 - OVERHEAD).contains(&fits), "{fits}");
+    assert!(matches!(net.reply(C, A, &vec![7; fits + 1]), Err(SendError::TooLarge { .. })));
+}
+
+#[test]
+fn an_error_about_a_frame_that_was_never_sent_changes_nothing() {
+    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.path_mtu = PathMtu::Probed);
+    net.run_until_up();
+    net.run_for(Duration::from_secs(1));
+    let (c, now) = (net.id(C), net.clock.now());
+
+    // C's own frames are not A's, and what C says of them is no news of the way to C.
+    net.send(C, A, b"short").unwrap();
+    net.run_a_little();
+
+    assert_eq!(net.nodes[A].path_mtu(c, now), 1400 - OVERHEAD);
+}
+
+#[test]
+fn a_node_whose_mtu_is_fixed_sends_no_probe() {
+    let mut net = Net::up(&pair());
+    net.narrow.insert((A, B), 1250);
+
+    net.run_for(Duration::from_secs(30));
+
+    assert!(net.deliveries.iter().all(|seen| seen.bytes.len() < 1200));
+    assert_eq!(mtus(&net), [Some(1400); 2]);
+}
+
+fn mtus(net: &Net) -> [Option<u16>; 2] {
+    [A, B].map(|index| net.nodes[index].neighbours()[0].mtu)
+}
+
+/// A dials B.
+fn pair() -> Plan {
+    Plan { nodes: 2, links: vec![(A, B)], routes: Vec::new() }
+}
