@@ -9,7 +9,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use peerbound_daemon::control::{ControlOptions, ControlServer, socket_for};
 use peerbound_daemon::{ControlConfig, Daemon, DaemonConfig, Reloader, Watcher, unix_seconds};
-use peerbound_node::Event;
+use peerbound_node::{Event, InnerEvent};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -109,6 +109,7 @@ pub(crate) enum Report {
     NeighbourDown { neighbour: String, reason: String },
     NeighbourNotReached { neighbour: String, address: String, reason: String },
     Refused { address: String, reason: String },
+    InnerFailed { node: String, reason: String, lost: usize },
     Stopped,
 }
 
@@ -151,9 +152,12 @@ pub(crate) fn report_event(daemon: &Daemon, event: &Event, output: &Output) -> R
         Event::StrangerFailed { address, reason } => {
             Report::Refused { address: address.to_string(), reason: reason.to_string() }
         }
+        Event::Inner(InnerEvent::Failed { id, reason, lost }) => {
+            Report::InnerFailed { node: daemon.name_of(id), reason: reason.clone(), lost: *lost }
+        }
         Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => return Ok(()),
         Event::TraceReport(_) | Event::WhoIs { .. } => return Ok(()),
-        Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return Ok(()),
+        Event::Inner(_) | Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return Ok(()),
     };
     output.result(&report, || report.to_text())?;
     Ok(())
@@ -177,6 +181,11 @@ impl Report {
             }
             Self::Refused { address, reason } => {
                 format!("a handshake from {address} came to nothing: {reason}")
+            }
+            Self::InnerFailed { node, reason, lost } => {
+                let lost =
+                    if *lost == 0 { String::new() } else { format!("; what waited for it is lost: {lost}") };
+                format!("no session with {node}: {reason}{lost}")
             }
             Self::Stopped => "stopped".to_owned(),
         }

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use clap::Args;
 use crossbeam_channel::{Receiver, bounded, select};
 use peerbound_daemon::{CommandError, Daemon, DaemonConfig, now};
-use peerbound_node::{Event, SendError};
+use peerbound_node::{Event, InnerEvent, SendError};
 use peerbound_wire::{ErrorCode, ErrorMessage, FlowId, Kind, NodeId};
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ const PROBE: Duration = Duration::from_millis(100);
 
 /// How often a line is tried while its way is being built.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// How long lines may wait for the session with the node: longer than the node lets them.
+const OPENING_MAX: Duration = Duration::from_secs(6);
 
 #[derive(Args)]
 pub(crate) struct SendArguments {
@@ -107,6 +110,7 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
             recv(signals) -> _ => break,
         }
     }
+    sender.let_lines_leave(&signals)?;
     sender.linger(Duration::from_secs(arguments.linger), &signals)?;
     let outcome = if sender.failed == 0 { Outcome::Held } else { Outcome::DidNotHold };
     running::stop(daemon)?;
@@ -146,7 +150,9 @@ impl Sender<'_> {
                 }
                 Err(CommandError::Gone) => return Err(gone(CommandError::Gone)),
                 Err(CommandError::Send(SendError::NoRoute { .. })) if now() < self.patience => {}
-                Err(CommandError::Busy | CommandError::Send(SendError::QueueFull)) => {}
+                Err(
+                    CommandError::Busy | CommandError::Send(SendError::QueueFull | SendError::InnerQueueFull),
+                ) => {}
                 Err(CommandError::Send(SendError::NoRoute { destination, reason })) => {
                     let to = self.daemon.name_of(&destination);
                     let advice = if self.sent == 0 { self.advice.as_str() } else { "" };
@@ -183,6 +189,13 @@ impl Sender<'_> {
                 self.answered += 1; // by somebody else, but the line will have no other answer
                 self.fail(format!("{} reports: {}", self.daemon.name_of(&reporter), self.explain(&message)))
             }
+            Event::Inner(InnerEvent::Failed { id, lost, .. }) if id == self.to && lost > 0 => {
+                // What waited for a session has gone nowhere; why, was told with the event.
+                let lost = lost as u64;
+                self.failed += lost;
+                self.answered += lost;
+                Ok(())
+            }
             Event::Error { .. }
             | Event::NeighbourUp { .. }
             | Event::NeighbourReplaced { .. }
@@ -194,6 +207,7 @@ impl Sender<'_> {
             | Event::TraceReport(_)
             | Event::WhoIs { .. }
             | Event::RouteChanged(_)
+            | Event::Inner(_)
             | Event::Frame(_)
             | Event::Session(_) => Ok(()),
         }
@@ -207,6 +221,17 @@ impl Sender<'_> {
             ErrorCode::TooBig => {
                 format!("the frame for {to} is too big, the next link takes {} bytes", message.mtu)
             }
+            ErrorCode::NoSession => {
+                format!("{to} has no session with us, as after a restart: the line is lost")
+            }
+            ErrorCode::ClearRefused => {
+                format!(
+                    "{to} takes nothing in the clear from us: write `e2e = \"on\"` here, or \"off\" there, too"
+                )
+            }
+            ErrorCode::InnerRefused => {
+                format!("e2e is off at {to}: write `e2e = \"off\"` here, too, or \"on\" there")
+            }
         }
     }
 
@@ -216,6 +241,19 @@ impl Sender<'_> {
             self.output.result(&Failed { reason }, String::new)?;
         } else {
             complain(reason);
+        }
+        Ok(())
+    }
+
+    /// Waits until no line waits any more for the session with the node to open.
+    fn let_lines_leave(&mut self, signals: &Receiver<()>) -> Result<(), Failure> {
+        let end = now() + OPENING_MAX;
+        while now() < end && self.daemon.status().map_err(gone)?.counters.frames_queued > 0 {
+            select! {
+                recv(self.daemon.events()) -> event => self.on_event(event.map_err(gone)?)?,
+                recv(signals) -> _ => return Ok(()),
+                default(RETRY) => {}
+            }
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ mod watching;
 pub use clock::{now, unix_seconds};
 pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
-    DaemonConfig, Endpoint, Endpoints, Expose, Forward, LinkCostFile, NeighbourFile, NodeFile,
+    DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, NeighbourFile, NodeFile,
     ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig, ServicesFile,
     Transport, TunConfig, TunFile,
 };

@@ -216,7 +216,11 @@ impl PacketSwitch {
                 let max = usize::from(message.mtu).saturating_sub(HEADER_BYTES + inner);
                 Complaint::TooBig { packet_bytes_max: max }
             }
-            ErrorCode::NoRoute | ErrorCode::HopLimit => Complaint::NoRoute,
+            ErrorCode::NoRoute | ErrorCode::HopLimit | ErrorCode::ClearRefused | ErrorCode::InnerRefused => {
+                Complaint::NoRoute
+            }
+            // One packet was lost, and a session opens for the next.
+            ErrorCode::NoSession => return,
         };
         if offending.source == us
             && offending.kind == Kind::Data
@@ -264,7 +268,7 @@ fn refusal_of(error: SendError) -> Refusal {
             let complaint = Some(Complaint::TooBig { packet_bytes_max: max });
             Refusal { reason: PacketDrop::TooBig, complaint }
         }
-        SendError::QueueFull | SendError::LinkFailed => {
+        SendError::QueueFull | SendError::LinkFailed | SendError::InnerQueueFull | SendError::InnerFailed => {
             Refusal { reason: PacketDrop::Unsent, complaint: None }
         }
     }

@@ -5,8 +5,9 @@
 //! gate refuses all of that by form alone, and knows replays before any cryptography is spent.
 
 use crate::discard::{Discard, Malformation};
+use crate::options::SessionOptions;
 use crate::record::{ContentType, HANDSHAKE_HEADER_BYTES, Record};
-use crate::replay::ReplayWindow;
+use crate::replay::{REPLAY_WINDOW_RECORDS, ReplayWindow, WideWindow};
 use crate::suite::Suite;
 use crate::terms::Strictness;
 
@@ -60,18 +61,24 @@ pub enum ReplayMirror {
 pub(crate) struct Gate {
     mode: GateMode,
     mirror: ReplayMirror,
+    late_records: u64,
     phase: Phase,
 }
 
 #[derive(Debug)]
 enum Phase {
     Handshaking { finished_left: u8, strictness: Strictness },
-    Established { version: u16, suite: Suite, window: ReplayWindow },
+    Established { version: u16, suite: Suite, window: ReplayWindow, late: Option<WideWindow> },
 }
 
 impl Gate {
-    pub(crate) fn new(mode: GateMode, mirror: ReplayMirror, strictness: Strictness) -> Self {
-        Self { mode, mirror, phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, strictness } }
+    pub(crate) fn new(options: &SessionOptions, strictness: Strictness) -> Self {
+        Self {
+            mode: options.gate,
+            mirror: options.replay_mirror,
+            late_records: options.late_records,
+            phase: Phase::Handshaking { finished_left: FINISHED_BUDGET, strictness },
+        }
     }
 
     pub(crate) fn mode(&self) -> GateMode {
@@ -80,7 +87,9 @@ impl Gate {
 
     /// Starts to guard an established session.
     pub(crate) fn establish(&mut self, version: u16, suite: Suite) {
-        self.phase = Phase::Established { version, suite, window: ReplayWindow::default() };
+        let is_wider = self.late_records > REPLAY_WINDOW_RECORDS;
+        let late = is_wider.then(|| WideWindow::new(self.late_records));
+        self.phase = Phase::Established { version, suite, window: ReplayWindow::default(), late };
     }
 
     /// Decides about one record.
@@ -90,7 +99,7 @@ impl Gate {
                 check_in_handshake(record, finished_left, *strictness)
             }
             (Phase::Handshaking { .. }, GateMode::Off) => Ok(()),
-            (Phase::Established { version, suite, window }, GateMode::On) => {
+            (Phase::Established { version, suite, window, .. }, GateMode::On) => {
                 check_established(record, *version, *suite)?;
                 check_number(record, self.mirror, window)
             }
@@ -103,9 +112,21 @@ impl Gate {
 
     /// Notes that a record verified.
     pub(crate) fn mark(&mut self, sequence: u64) {
-        if let Phase::Established { window, .. } = &mut self.phase {
+        if let Phase::Established { window, late, .. } = &mut self.phase {
             window.mark(sequence);
+            if let Some(late) = late {
+                late.mark(sequence);
+            }
         }
+    }
+
+    /// Judges by the wider window a record that is too old for OpenSSL's; `None` where there is no other.
+    pub(crate) fn check_late(&self, record: &Record<'_>) -> Option<Result<(), Discard>> {
+        let Phase::Established { late: Some(late), .. } = &self.phase else {
+            return None;
+        };
+        (record.header.content_type == ContentType::ApplicationData)
+            .then(|| late.check(record.header.sequence))
     }
 }
 

@@ -40,6 +40,11 @@ pub enum Repeats {
 pub struct SessionOptions {
     /// The largest datagram to send, in bytes of UDP payload.
     pub mtu: u16,
+    /// The largest datagram of a handshake, where that is smaller: nobody knows the path yet when it begins.
+    pub handshake_mtu: Option<u16>,
+    /// How many records a late one may be behind the newest and still be opened, where that is more than
+    /// the 64 of OpenSSL's window; rounded up to a multiple of 64. Of no effect on what is sent.
+    pub late_records: u64,
     /// Whom to admit.
     pub admission: Admission,
     /// Whether the gate stands before OpenSSL.
@@ -56,6 +61,8 @@ impl Default for SessionOptions {
     fn default() -> Self {
         Self {
             mtu: MTU_DEFAULT,
+            handshake_mtu: None,
+            late_records: 0,
             admission: Admission::AnyTrusted,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,

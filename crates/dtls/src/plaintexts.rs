@@ -65,6 +65,13 @@ impl Plaintexts {
         &mut self.bytes[self.used..]
     }
 
+    /// Adds a plaintext that was opened elsewhere.
+    pub(crate) fn append(&mut self, plaintext: &[u8]) {
+        let Some(room) = self.room().get_mut(..plaintext.len()) else { return };
+        room.copy_from_slice(plaintext);
+        self.commit(plaintext.len());
+    }
+
     /// Notes that the first `count` bytes of the room are a plaintext.
     pub(crate) fn commit(&mut self, count: usize) {
         self.used += count;

@@ -589,6 +589,7 @@ impl Judge {
             | Event::Pong { .. }
             | Event::TraceReport(_)
             | Event::WhoIs { .. }
+            | Event::Inner(_)
             | Event::Frame(_)
             | Event::RouteChanged(_)
             | Event::Session(_) => None,

@@ -74,6 +74,7 @@ static LIBRARY: &[LibraryEntry] = entries![
     "nat-rebinding",
     "relayed-reply",
     "relay-reads",
+    "relay-reads-nothing",
     "relay-tampers",
     "pass-through",
     "mesh-100",

@@ -10,6 +10,7 @@ use peerbound_dtls::{
 };
 use peerbound_wire::NodeId;
 
+use crate::inner::InnerConfig;
 use crate::router::RouterConfig;
 
 /// Everything a [`crate::Node`] is made from, but time and chance.
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub observe_routes: bool,
     /// How a reply finds its way.
     pub return_path: ReturnPath,
+    /// With whom payloads travel in inner sessions: nobody, unless it says otherwise.
+    pub inner: InnerConfig,
     /// Whether to tell of every session, with its secrets, by [`crate::Event::Session`].
     pub observe_sessions: bool,
     /// Whether to measure the round trips to all neighbours, and not only where links cost by them.
@@ -78,6 +81,7 @@ impl NodeConfig {
             routing: Routing::Static,
             observe_routes: false,
             return_path: ReturnPath::AsCame,
+            inner: InnerConfig::default(),
             observe_sessions: false,
             measure_round_trips: false,
             strays_kept: 0,

@@ -1,5 +1,5 @@
 //! What a node counts. Every drop has a reason, and at every moment
-//! `received + originated = sent + delivered + Σ dropped` holds for frames.
+//! `received + originated = sent + delivered + queued + Σ dropped` holds for frames.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,22 @@ pub enum FrameDrop {
     LinkFailed,
     /// An answer to a question that was not asked, or more of them than it may have.
     Unasked,
+    /// A payload in the clear from a node with which we speak in inner sessions only.
+    ClearRefused,
+    /// A frame of an inner session from a node with which we hold none.
+    InnerRefused,
+    /// A frame of an inner session that is not there.
+    NoInnerSession,
+    /// Its inner session discarded the record; [`Counters::inner_discarded`] knows why.
+    InnerRecord,
+    /// A hello of an inner session for which there is no budget.
+    InnerThrottled,
+    /// More waits for an inner session to open than may wait, or too many sessions are being opened.
+    InnerQueueFull,
+    /// It waited for an inner session that could not be opened.
+    InnerFailed,
+    /// It waited for an inner session for too long.
+    InnerExpired,
 }
 
 impl FrameDrop {
@@ -45,6 +61,14 @@ impl FrameDrop {
             Self::Unsupported => "unsupported",
             Self::LinkFailed => "link-failed",
             Self::Unasked => "unasked",
+            Self::ClearRefused => "clear-refused",
+            Self::InnerRefused => "inner-refused",
+            Self::NoInnerSession => "no-inner-session",
+            Self::InnerRecord => "inner-record",
+            Self::InnerThrottled => "inner-throttled",
+            Self::InnerQueueFull => "inner-queue-full",
+            Self::InnerFailed => "inner-failed",
+            Self::InnerExpired => "inner-expired",
         }
     }
 }
@@ -91,6 +115,8 @@ pub struct Counters {
     pub datagrams_dropped: BTreeMap<DatagramDrop, u64>,
     /// Records discarded by link sessions that are over; the living count their own.
     pub records_discarded: DiscardCounts,
+    /// Records discarded by inner sessions.
+    pub inner_discarded: DiscardCounts,
     /// Peers whose certificate was refused.
     pub peers_refused: u64,
     /// Frames that came out of link sessions.
@@ -101,6 +127,8 @@ pub struct Counters {
     pub frames_sent: u64,
     /// Frames that found their end here.
     pub frames_delivered: u64,
+    /// Frames that wait here at this moment.
+    pub frames_queued: u64,
     /// Frames dropped, by reason.
     pub frames_dropped: BTreeMap<FrameDrop, u64>,
 }
@@ -110,7 +138,8 @@ impl Counters {
     #[must_use]
     pub fn is_conserved(&self) -> bool {
         let dropped: u64 = self.frames_dropped.values().sum();
-        self.frames_received + self.frames_originated == self.frames_sent + self.frames_delivered + dropped
+        self.frames_received + self.frames_originated
+            == self.frames_sent + self.frames_delivered + self.frames_queued + dropped
     }
 
     pub(crate) fn drop_frame(&mut self, reason: FrameDrop) {

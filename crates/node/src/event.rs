@@ -99,6 +99,8 @@ pub enum Event {
     },
     /// There is another way to a node, or none; only where [`crate::NodeConfig::observe_routes`] is set.
     RouteChanged(RouteChange),
+    /// An inner session opened, changed or ended.
+    Inner(InnerEvent),
     /// What was done with a frame; only where [`crate::NodeConfig::observe_frames`] is set.
     Frame(FrameSeen),
     /// A session was established, whether it takes over or not; only where
@@ -128,6 +130,41 @@ pub enum TracePlace {
     Destination,
     /// Where the answer arrived, which is here.
     End,
+}
+
+/// What became of an inner session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InnerEvent {
+    /// Payloads pass.
+    Opened {
+        /// Who proved to be at the other end.
+        id: NodeId,
+        /// Which side of the handshake we were.
+        role: Role,
+        /// What was agreed on.
+        peer: Peer,
+    },
+    /// Another session with the same node has taken over: it restarted, or keys were changed.
+    Replaced {
+        /// Who is at the other end.
+        id: NodeId,
+    },
+    /// It could not be opened. The next payload for the node tries again.
+    Failed {
+        /// Who was to be at the other end.
+        id: NodeId,
+        /// Why, in words.
+        reason: String,
+        /// How many payloads waited for it and went nowhere.
+        lost: usize,
+    },
+    /// It is over. The next payload for the node opens another.
+    Closed {
+        /// Who was at the other end.
+        id: NodeId,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// An IP packet that reached its destination, which is here.

@@ -28,6 +28,11 @@ impl<K: Ord + Copy, V> FifoMap<K, V> {
         self.entries.range(first..=last)
     }
 
+    /// Walks over the entries in order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
     /// Returns the value under `key`, made by `make` if there was none.
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         if !self.entries.contains_key(&key) {

@@ -16,6 +16,7 @@ mod counters;
 mod duplicates;
 mod event;
 mod fifo_map;
+mod inner;
 mod links;
 mod liveness;
 mod mtu_search;
@@ -36,7 +37,10 @@ mod verdict;
 pub use certified::{certified_prefixes, prefix_uri};
 pub use config::{Demux, Healing, NeighbourConfig, NodeConfig, PathMtu, ReturnPath, Routing, StaticRoute};
 pub use counters::{Counters, DatagramDrop, FrameDrop};
-pub use event::{DeliveredPacket, Event, FrameAction, FrameSeen, SessionSeen, TracePlace, TraceSeen};
+pub use event::{
+    DeliveredPacket, Event, FrameAction, FrameSeen, InnerEvent, SessionSeen, TracePlace, TraceSeen,
+};
+pub use inner::{EndToEnd, INNER_IDLE_DEFAULT, INNER_SESSIONS_MAX, InnerConfig, InnerState, InnerView};
 pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use neighbour::ADDRESSES_MAX;
 pub use neighbour_view::{Direction, NeighbourPhase, NeighbourView};

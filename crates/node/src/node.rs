@@ -17,6 +17,7 @@ use crate::bucket::TokenBucket;
 use crate::config::{Demux, Healing, NodeConfig};
 use crate::counters::{Counters, DatagramDrop};
 use crate::event::{DeliveredPacket, Event};
+use crate::inner::Inner;
 use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
@@ -31,6 +32,7 @@ use crate::verdict::{Lock, Reason, Verdict};
 mod changing;
 mod copies;
 mod frames;
+mod inner;
 mod mtu;
 mod neighbour_views;
 mod neighbours;
@@ -92,7 +94,7 @@ pub enum SendError {
         /// What is missing, in words.
         reason: String,
     },
-    /// It does not fit the first link.
+    /// It does not fit the first link, or the way as far as that is known.
     #[error("{len} bytes do not fit: at most {max} go into one frame here")]
     TooLarge {
         /// Bytes of payload.
@@ -106,6 +108,12 @@ pub enum SendError {
     /// The link session failed while sealing.
     #[error("the link session failed while sealing")]
     LinkFailed,
+    /// As much waits for the inner session with the destination as may wait, or too many are being opened.
+    #[error("no session with the destination yet, and as much waits for one as may wait")]
+    InnerQueueFull,
+    /// The inner session failed while sealing, or none could be begun.
+    #[error("the session with the destination failed while sealing")]
+    InnerFailed,
 }
 
 /// The core of a node. See the crate's words for the order of calls.
@@ -120,6 +128,7 @@ pub struct Node {
     relay: Relay,
     router: Option<Box<Router>>,
     probes: BTreeMap<NodeId, round_trips::Probe>,
+    inner: Inner,
     outbound: Outbound,
     events: VecDeque<Event>,
     /// Taken after every input, so there are no more than one datagram can hold.
@@ -163,6 +172,7 @@ impl Node {
             router: routing::router_of(us, &config, &mut chance, now),
             probes: BTreeMap::new(),
             strangers: Strangers::new(cookie_seed, now),
+            inner: Inner::new(cookie_seed, now),
             admission: changing::admission_of(admitted),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
             stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
@@ -301,6 +311,7 @@ impl Node {
             self.settle_link(address, now);
         }
         self.run_neighbour_timers(now);
+        self.run_inner_timers(now);
         self.run_probes(now);
         self.run_routing_timers(now);
         self.pass_routing_on();
@@ -310,6 +321,7 @@ impl Node {
     /// finds no session, and no timer runs.
     pub fn shutdown(&mut self, now: Instant) {
         self.is_shut_down = true;
+        self.close_inner(now);
         for address in self.links.addresses() {
             if let Some(link) = self.links.get_mut(&address) {
                 link.association.close(now);
@@ -341,7 +353,8 @@ impl Node {
         }
         let neighbours = self.neighbours.poll_timeout();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
-        neighbours.into_iter().chain(self.links.poll_timeout()).chain(routing).chain(self.probes_at()).min()
+        let sessions = self.links.poll_timeout().into_iter().chain(self.inner.sessions.poll_timeout());
+        neighbours.into_iter().chain(sessions).chain(routing).chain(self.probes_at()).min()
     }
 
     /// Returns our own id.
@@ -355,6 +368,8 @@ impl Node {
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();
         counters.records_discarded.add(&self.links.discards());
+        counters.inner_discarded = self.inner.discards();
+        counters.frames_queued += self.inner.waiting();
         if self.outbound.refused() > 0 {
             counters.datagrams_dropped.insert(DatagramDrop::QueueFull, self.outbound.refused());
         }
@@ -497,6 +512,8 @@ impl Node {
         let options = SessionOptions {
             mtu: self.mtu_to_begin_with(),
             admission,
+            handshake_mtu: None,
+            late_records: 0,
             gate: self.config.gate,
             replay_mirror: self.config.replay_mirror,
             first_timeout: self.config.first_timeout,

@@ -51,7 +51,7 @@ impl Flags {
     /// back the way that one came.
     pub const REPLY: Self = Self(0x01);
 
-    /// The payload is a datagram of the inner session between source and destination.
+    /// The payload is a datagram of the inner session between source and destination that carries a payload.
     pub const INNER: Self = Self(0x02);
 
     /// The payload is an IP packet, not a message. An inner record says so inside instead.

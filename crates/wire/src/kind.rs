@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// Bytes of an application.
     Data,
-    /// Kept for the handshake of sessions from end to end: relayed, and without a meaning at its
-    /// destination in this version.
+    /// A datagram of the inner session between source and destination that is no payload: of its handshake,
+    /// or an alert.
     InnerHandshake,
     /// A [`crate::RoutingMessage`] between two neighbours; never relayed.
     Routing,

@@ -34,6 +34,12 @@ pub enum ErrorCode {
     HopLimit,
     /// The frame does not fit the reporter's next link; `mtu` says what would.
     TooBig,
+    /// The destination has no inner session with the origin that the frame could belong to.
+    NoSession,
+    /// The destination takes payloads of the origin inside an inner session only.
+    ClearRefused,
+    /// The destination holds no inner sessions with the origin.
+    InnerRefused,
 }
 
 impl From<ErrorCode> for u8 {
@@ -42,6 +48,9 @@ impl From<ErrorCode> for u8 {
             ErrorCode::NoRoute => 1,
             ErrorCode::HopLimit => 2,
             ErrorCode::TooBig => 3,
+            ErrorCode::NoSession => 4,
+            ErrorCode::ClearRefused => 5,
+            ErrorCode::InnerRefused => 6,
         }
     }
 }
@@ -54,6 +63,9 @@ impl TryFrom<u8> for ErrorCode {
             1 => Ok(Self::NoRoute),
             2 => Ok(Self::HopLimit),
             3 => Ok(Self::TooBig),
+            4 => Ok(Self::NoSession),
+            5 => Ok(Self::ClearRefused),
+            6 => Ok(Self::InnerRefused),
             other => Err(UnknownErrorCode(other)),
         }
     }

@@ -351,6 +351,31 @@ fn assert_trace(message: TraceMessage, golden: &str) {
     assert_message(message, golden, TraceMessage::encode_into, TraceMessage::decode);
 }
 
+#[test]
+fn errors_about_inner_sessions_are_four_to_six() {
+    assert_error(ErrorCode::NoSession, 0, "04 0000");
+    assert_error(ErrorCode::ClearRefused, 0, "05 0000");
+    assert_error(ErrorCode::InnerRefused, 0, "06 0000");
+}
+
+#[test]
+fn inner_record_sets_the_second_flag_and_a_handshake_is_of_kind_two() {
+    // A's 19th record to C, as DTLS 1.2 frames it: 23, fe fd, epoch 1, number 18, 30 bytes.
+    let record = "17 fefd 0001 000000000012 001e \
+                  0001000000000012 000102030405 000102030405060708090a0b0c0d0e0f";
+    let mut inner = header(Kind::Data);
+    inner.flags = Flags::INNER;
+    let golden = "01 01 02 20 0578 11223344 55667788 0102030405060708 \
+                  a0a1a2a3a4a5a6a7a8a9aaabacadaeaf c0c1c2c3c4c5c6c7c8c9cacbcccdcecf";
+    assert_frame(inner, &bytes_of(record), &format!("{golden} {record}"));
+
+    let mut handshake = header(Kind::InnerHandshake);
+    handshake.flow = FlowId(u32::MAX);
+    let golden = "01 02 00 20 0578 ffffffff 55667788 0102030405060708 \
+                  a0a1a2a3a4a5a6a7a8a9aaabacadaeaf c0c1c2c3c4c5c6c7c8c9cacbcccdcecf 16";
+    assert_frame(handshake, &[22], golden);
+}
+
 fn assert_error(code: ErrorCode, mtu: u16, front: &str) {
     let error = ErrorMessage { code, mtu, offending: header(Kind::Data) };
 

@@ -34,6 +34,7 @@ impl<'a> Convergence<'a> {
             | Report::NeighbourMoved { .. }
             | Report::NeighbourNotReached { .. }
             | Report::Refused { .. }
+            | Report::InnerFailed { .. }
             | Report::Stopped => {}
         }
     }

@@ -11,6 +11,7 @@ use crate::config::address::AddressesFile;
 use crate::config::admission::AdmissionFile;
 use crate::config::announce::LinkCostFile;
 use crate::config::control::ControlFile;
+use crate::config::e2e::EndToEndFile;
 use crate::config::error::ConfigError;
 use crate::config::reading;
 use crate::config::resolver::ResolverFile;
@@ -40,6 +41,9 @@ pub struct ConfigFile {
     pub resolver: Option<ResolverFile>,
     /// Where the node answers questions about itself.
     pub control: Option<ControlFile>,
+    /// Nodes with whom it is otherwise than `e2e` in `[node]` says, by name or id.
+    #[serde(default)]
+    pub e2e: BTreeMap<String, EndToEndFile>,
 }
 
 /// The table `[node]`. Paths are relative to the file they stand in.
@@ -75,6 +79,8 @@ pub struct NodeFile {
     pub routing: Option<RoutingFile>,
     /// How replies find their way.
     pub return_path: Option<ReturnPathFile>,
+    /// Whether payloads are protected from end to end.
+    pub e2e: Option<EndToEndFile>,
 }
 
 /// The values of `routing`.

@@ -14,6 +14,7 @@ use peerbound_wire::NodeId;
 use crate::config::address::{Endpoint, Endpoints};
 use crate::config::admission::Trusting;
 use crate::config::control::ControlConfig;
+use crate::config::e2e;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
 use crate::config::reading;
@@ -113,7 +114,7 @@ impl DaemonConfig {
     }
 }
 
-fn find(names: &BTreeMap<NodeId, String>, text: &str) -> Option<NodeId> {
+pub(super) fn find(names: &BTreeMap<NodeId, String>, text: &str) -> Option<NodeId> {
     names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id).or_else(|| text.parse().ok())
 }
 
@@ -136,12 +137,15 @@ impl Validation<'_> {
             None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
             Some(ReturnPathFile::Any) => ReturnPath::Any,
         };
+        let inner = e2e::validate(file.node.e2e, &file.e2e, (us, mtu), &names)
+            .map_err(|(key, problem)| self.value(&key, problem))?;
         let node = NodeConfig {
             mtu,
             neighbours,
             routes,
             routing,
             return_path,
+            inner,
             measure_round_trips: true,
             strays_kept: STRAYS_MAX,
             healing: Healing::On,
@@ -394,7 +398,7 @@ impl Validation<'_> {
 }
 
 /// A key as it stands in TOML.
-fn quoted_if_odd(key: &str) -> String {
+pub(super) fn quoted_if_odd(key: &str) -> String {
     let is_bare = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { format!("{key:?}") }
 }

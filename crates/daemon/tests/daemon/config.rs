@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
 use peerbound_dtls::{Authority, Identity, Validity};
-use peerbound_node::{Healing, PathMtu, ReturnPath, Routing, node_id};
+use peerbound_node::{EndToEnd, Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"[node]
@@ -81,6 +81,20 @@ fn routes_are_learned_where_the_file_says_so() {
     let plain = site.load(GOOD).unwrap();
     assert!(matches!(plain.node.routing, Routing::Static));
     assert_eq!(plain.node.return_path, ReturnPath::AsCame);
+}
+
+#[test]
+fn payloads_are_protected_from_end_to_end_where_the_file_does_not_say_otherwise() {
+    let site = Site::new();
+
+    let plain = site.load(GOOD).unwrap().node.inner;
+    assert_eq!((plain.default, plain.exceptions.len()), (EndToEnd::On, 0));
+    let text = GOOD.replace("mtu = 1200", "mtu = 1200\ne2e = \"off\"");
+    let off = site.load(&format!("{text}\n[e2e]\nD = \"on\"\nB = \"off\"\n")).unwrap().node.inner;
+
+    assert_eq!(off.default, EndToEnd::Off);
+    let with = |name: &str| off.with(&site.id(name));
+    assert_eq!((with("B"), with("C"), with("D")), (EndToEnd::Off, EndToEnd::Off, EndToEnd::On));
 }
 
 #[test]
@@ -190,6 +204,8 @@ fn what_is_no_toml_of_the_right_shape_is_named_with_its_line() {
         ("[[route]]", "[route]", 17, "this table may stand several times: write its head in double brackets"),
         ("[[route]]", "[[route]", 17, ""),
         ("mtu = 1200", "mtu = 1200\nmtu = 1200", 7, "duplicate key"),
+        ("mtu = 1200", "e2e = \"maybe\"", 6, "e2e: unknown variant `maybe`, expected `on` or `off`"),
+        ("D = \"D.pem\"", "D = \"D.pem\"\n[e2e]\nD = 1", 23, "D: "),
         ("\"A.key\"", "\"A.key", 3, ""),
     ] {
         let refused = site.refuse_altered(good, wrong);
@@ -220,6 +236,8 @@ fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
     let site = Site::new();
     let (a, b) = (site.id("A").to_string(), site.id("B").to_string());
     let a_and_b = format!("id = \"{b}\"\ncertificate = \"B.pem\"");
+    // Keys are looked at in the order of their bytes.
+    let second = if *b < *"B" { "B" } else { &b };
     let second_b = format!("[[neighbour]]\nname = \"B2\"\nid = \"{b}\"\n\n[[route]]");
     let second_name = format!("D = \"D.pem\"\nbee = \"{b}\"");
 
@@ -240,6 +258,18 @@ fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
             "[[route]]",
             "cost = 7\n\n[[route]]",
             "neighbour \"C\".cost: costs mean nothing where routes are static",
+        ),
+        (
+            "1200",
+            "346",
+            "node.mtu: 346 bytes are too few for sessions from end to end, which take 347: raise it, or write",
+        ),
+        ("[names]", "[e2e]\nE = \"off\"\n[names]", "e2e.E: nobody has this name: use a neighbour's name"),
+        ("[names]", &format!("[e2e]\n{a} = \"off\"\n[names]"), &format!("e2e.{a}: this is our own id")),
+        (
+            "[names]",
+            &format!("[e2e]\nB = \"off\"\n{b} = \"on\"\n[names]"),
+            &format!("e2e.{second}: the same node stands there twice: remove one"),
         ),
         ("1200", "-1", "node.mtu: -1 bytes are out of range"),
         ("1200", "9223372036854775807", "node.mtu: 9223372036854775807 bytes are out of range"),

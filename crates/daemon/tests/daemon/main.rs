@@ -5,6 +5,7 @@ mod batches;
 mod config;
 mod forwards;
 mod healing;
+mod inner;
 mod namespaces;
 mod nat;
 mod observing;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use peerbound_daemon::{Daemon, DaemonConfig, ServicesConfig, StartOptions};
 use peerbound_dtls::{Authority, Context, ContextConfig, Identity, KeylogSink, Validity};
-use peerbound_node::{Event, Healing, NeighbourConfig, NodeConfig, PathMtu, StaticRoute, node_id};
+use peerbound_node::{EndToEnd, Event, Healing, NeighbourConfig, NodeConfig, PathMtu, StaticRoute, node_id};
 use peerbound_wire::NodeId;
 
 /// Generous: shared machines stall.
@@ -38,6 +38,19 @@ impl Members {
         routes: &[(usize, usize)],
     ) -> Daemon {
         self.start_in(self.context(index, None), neighbours, routes)
+    }
+
+    /// Starts a node with or without sessions from end to end.
+    pub(crate) fn start_end_to_end(
+        &self,
+        index: usize,
+        neighbours: &[(usize, Option<SocketAddr>)],
+        routes: &[(usize, usize)],
+        end_to_end: EndToEnd,
+    ) -> Daemon {
+        let mut config = self.config_in(self.context(index, None), neighbours, routes);
+        config.node.inner.default = end_to_end;
+        Daemon::start(config).unwrap()
     }
 
     /// Starts a node that gives its data thread to `sink` in every handshake.

@@ -9,6 +9,7 @@ mod handshake;
 mod hostile;
 mod interference;
 mod keys;
+mod late;
 mod limits;
 mod loss;
 mod network;

@@ -32,7 +32,7 @@ pub(super) fn of(judge: &Judge, event: &Event) -> (&'static str, String) {
         Event::Error { reporter, message } => format!("{} reports {:?}", name(reporter), message.code),
         Event::Pong { from, token, .. } => format!("{} answers ping {token}", name(from)),
         Event::TraceReport(_) | Event::WhoIs { .. } => String::new(),
-        Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => String::new(),
+        Event::Inner(_) | Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => String::new(),
     };
     (kind_of(event).map_or("frame", Word::word), text)
 }
@@ -51,7 +51,7 @@ pub fn kind_of(event: &Event) -> Option<EventKind> {
         Event::Error { .. } => EventKind::Error,
         Event::Pong { .. } => EventKind::Pong,
         Event::TraceReport(_) | Event::WhoIs { .. } => return None,
-        Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return None,
+        Event::Inner(_) | Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => return None,
     })
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use peerbound_dtls::{Attempts as Opening, Context, GateMode, ReplayMirror};
 use peerbound_node::{
-    Demux, Feasibility, NeighbourConfig, NodeConfig, ProofBook, RouterConfig, Routing as Ways, StaticRoute,
-    node_id,
+    Demux, EndToEnd, Feasibility, InnerConfig, NeighbourConfig, NodeConfig, ProofBook, RouterConfig,
+    Routing as Ways, StaticRoute, node_id,
 };
 use peerbound_wire::NodeId;
 
@@ -119,6 +119,13 @@ impl Company<'_> {
             demux: match plan.demux {
                 DemuxPlan::BySource => Demux::BySource,
                 DemuxPlan::EverySession => Demux::EverySession,
+            },
+            inner: InnerConfig {
+                default: match plan.e2e {
+                    Switch::On => EndToEnd::On,
+                    Switch::Off => EndToEnd::Off,
+                },
+                ..InnerConfig::default()
             },
             gate: match plan.gate {
                 Switch::On => GateMode::On,

@@ -53,6 +53,7 @@ impl Node {
             }
             self.settle_link(address, now);
         }
+        self.judge_inner_again(&context, now);
         self.note_changes();
         Ok(())
     }

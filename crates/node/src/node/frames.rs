@@ -9,6 +9,7 @@ use peerbound_wire::{
 
 use crate::counters::FrameDrop;
 use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
+use crate::inner::Content;
 use crate::neighbour::Neighbour;
 use crate::node::copies::FrameWay;
 use crate::node::traces::Traced;
@@ -41,6 +42,9 @@ impl Node {
     /// # Errors
     /// Says why it did not leave. That it left does not say that it arrives.
     pub fn send(&mut self, sending: Sending<'_>, now: Instant) -> Result<PacketId, SendError> {
+        if self.is_end_to_end(&sending.destination) {
+            return self.send_inside(&sending, (Content::Message, Flags::default()), now);
+        }
         let flags = if sending.is_reply { Flags::REPLY } else { Flags::default() };
         let header =
             Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
@@ -58,11 +62,14 @@ impl Node {
         ecn: Ecn,
         now: Instant,
     ) -> Result<PacketId, SendError> {
-        let reply = if sending.is_reply { Flags::REPLY } else { Flags::default() };
         let capable = match ecn {
             Ecn::Capable => Flags::ECN_CAPABLE,
             Ecn::NotCapable => Flags::default(),
         };
+        if self.is_end_to_end(&sending.destination) {
+            return self.send_inside(&sending, (Content::Packet, capable), now);
+        }
+        let reply = if sending.is_reply { Flags::REPLY } else { Flags::default() };
         let flags = reply.with(Flags::PACKET).with(capable);
         let header =
             Header { flow: sending.flow, flags, ..Header::new(Kind::Data, self.us, sending.destination) };
@@ -190,9 +197,7 @@ impl Node {
             self.deliver(self.us, &header, payload, now);
             return Ok(header.packet);
         }
-        let Some(next) =
-            self.relay.next_hop(&header, (usable(&self.neighbours), learned(self.router.as_deref())), now)
-        else {
+        let Some(next) = self.next_for(&header, now) else {
             self.counters.drop_frame(FrameDrop::NoRoute);
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
             return Err(self.explain_no_route(header.destination));
@@ -213,7 +218,12 @@ impl Node {
         }
     }
 
-    fn explain_no_route(&self, destination: NodeId) -> SendError {
+    /// Returns the neighbour to whom a frame of ours goes.
+    pub(super) fn next_for(&self, header: &Header, now: Instant) -> Option<NodeId> {
+        self.relay.next_hop(header, (usable(&self.neighbours), learned(self.router.as_deref())), now)
+    }
+
+    pub(super) fn explain_no_route(&self, destination: NodeId) -> SendError {
         let via = self.config.routes.iter().find(|route| route.destination == destination);
         let next = via.map_or(destination, |route| route.via);
         let reason = match self.neighbours.get(&next) {
@@ -267,8 +277,21 @@ impl Node {
         }
     }
 
-    fn deliver(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
+    pub(super) fn deliver(&mut self, from: NodeId, header: &Header, payload: &[u8], now: Instant) {
         let event = match header.kind {
+            Kind::InnerHandshake => return self.on_inner_frame(from, header, payload, now),
+            Kind::Data if header.flags.contains(Flags::INNER) => {
+                return self.on_inner_frame(from, header, payload, now);
+            }
+            Kind::Data if header.source != self.us && self.is_end_to_end(&header.source) => {
+                return self.refuse(
+                    from,
+                    header,
+                    payload,
+                    (FrameDrop::ClearRefused, ErrorCode::ClearRefused),
+                    now,
+                );
+            }
             Kind::Data if header.flags.contains(Flags::PACKET) => {
                 self.count_delivery(from, header, payload);
                 self.packets.push_back(DeliveredPacket { header: *header, bytes: payload.to_vec() });
@@ -278,7 +301,8 @@ impl Node {
             Kind::Error => match ErrorMessage::decode(payload) {
                 Ok(message) => {
                     self.note_reported_mtu(&message, now);
-                    Event::Error { reporter: header.source, message }
+                    self.count_delivery(from, header, payload);
+                    return self.on_error_message(header.source, message, now);
                 }
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
@@ -294,8 +318,8 @@ impl Node {
                 Err(_) => return self.refuse_delivery(from, header, payload, FrameDrop::BadFrame),
             },
             Kind::Trace => return self.on_trace(from, header, payload, now),
-            // Neither has a meaning before inner sessions exist.
-            Kind::InnerHandshake | Kind::Routing => {
+            // They were dealt with where they came in.
+            Kind::Routing => {
                 return self.refuse_delivery(from, header, payload, FrameDrop::Unsupported);
             }
         };
@@ -317,6 +341,19 @@ impl Node {
     ) {
         self.counters.drop_frame(reason);
         self.observe(header, payload.len(), Some(from), FrameAction::Dropped(reason));
+    }
+
+    /// Drops a frame that was for us, and tells its origin why.
+    pub(super) fn refuse(
+        &mut self,
+        from: NodeId,
+        header: &Header,
+        payload: &[u8],
+        (reason, code): (FrameDrop, ErrorCode),
+        now: Instant,
+    ) {
+        self.refuse_delivery(from, header, payload, reason);
+        self.report(ErrorMessage { code, mtu: 0, offending: *header }, from, now);
     }
 
     fn answer_ping(&mut self, request: &Header, payload: &[u8], now: Instant) {
@@ -365,7 +402,13 @@ impl Node {
         let _ = self.send_frame(header, &payload, from);
     }
 
-    fn observe(&mut self, header: &Header, payload_bytes: usize, from: Option<NodeId>, action: FrameAction) {
+    pub(super) fn observe(
+        &mut self,
+        header: &Header,
+        payload_bytes: usize,
+        from: Option<NodeId>,
+        action: FrameAction,
+    ) {
         if let FrameAction::Dropped(reason) = action {
             let from = from.filter(|from| *from != self.us);
             self.strays.note_frame((Some(header), payload_bytes), from, reason, self.latest);

@@ -386,7 +386,7 @@ impl Node {
         }
     }
 
-    fn count_refusal(&mut self, reason: &DownReason) {
+    pub(super) fn count_refusal(&mut self, reason: &DownReason) {
         if let DownReason::Closed(CloseReason::Refused(_))
         | DownReason::HandshakeTimeout { last: Some(CloseReason::Refused(_)), .. }
         | DownReason::AnotherPeer { .. } = reason

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use peerbound_node::EndToEnd;
 use peerbound_wire::FlowId;
 use proptest::prelude::*;
 
@@ -28,12 +29,15 @@ proptest! {
         plan in plan(),
         loss in prop_oneof![Just(0_u32), 0_u32..40],
         seed in any::<u64>(),
+        end_to_end in prop_oneof![Just([EndToEnd::Off; 2]), Just([EndToEnd::On; 2]), Just([EndToEnd::On, EndToEnd::Off])],
         deeds in proptest::collection::vec(deed(), 1..60),
     ) {
         let mut net = Net::with(&plan, |index, _, config| {
             config.mtu = [1400, 700, 1000][index % 3];
             config.handshake_deadline = Duration::from_secs(4);
             config.rekey_records = 60;
+            config.inner.default = end_to_end[index % 2];
+            config.inner.sessions_max = 2;
         });
         net.weather = Weather::new(Conditions { loss, twice: 10, jitter: Duration::from_millis(5), ..FAIR }, seed);
         net.run_for(Duration::from_secs(1));

@@ -6,6 +6,7 @@ mod conservation;
 mod facts;
 mod healing;
 mod hostile;
+mod inner;
 mod liveness;
 mod loss;
 mod mtu;

@@ -263,7 +263,7 @@ impl Net {
             Event::DialFailed { id, reason, .. } => Some(format!("{} not reached: {reason}", of(id))),
             Event::StrangerFailed { reason, .. } => Some(format!("stranger: {reason}")),
             Event::Delivered { .. } | Event::Error { .. } | Event::Pong { .. } => None,
-            Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => None,
+            Event::Inner(_) | Event::Frame(_) | Event::RouteChanged(_) | Event::Session(_) => None,
             Event::TraceReport(_) | Event::WhoIs { .. } => None,
         };
         self.events[index].iter().filter_map(word).collect()

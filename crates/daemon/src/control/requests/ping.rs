@@ -151,6 +151,9 @@ fn listen(desk: &Desk, to: NodeId, flow: FlowId) -> Result<Watch<Heard>, Refusal
                 FrameError::TooBig => {
                     format!("cannot send it on: the next link takes frames of {} bytes", message.mtu)
                 }
+                FrameError::NoSession | FrameError::ClearRefused | FrameError::InnerRefused => {
+                    "takes pings in sessions from end to end alone".to_owned()
+                }
             };
             let reason = format!("{} {problem}", name(reporter));
             Some(Heard::Error { packet: message.offending.packet, reason })
