@@ -216,7 +216,7 @@ mod tests {
         let start = now();
         relay.decide(&request(1), D, (|_| true, no_way), start);
 
-        let later = start + std::time::Duration::from_secs(121);
+        let later = start + Duration::from_secs(121);
 
         assert_eq!(next_of(relay.decide(&reply(1), C, (|_| true, no_way), later)), Some(A));
     }
