@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use peerbound_dtls::{
-    Admission, Association, AssociationConfig, ErrorStack, Screening, SessionOptions, VerifiedHello,
+    Admission, Advice, Association, AssociationConfig, ErrorStack, Screening, SessionOptions, VerifiedHello,
 };
 use peerbound_wire::{Flags, HEADER_BYTES, Header, Kind, NodeId};
 
@@ -81,6 +81,8 @@ impl Node {
         };
         AssociationConfig {
             options,
+            // The error *no session* does that, with a budget of its own.
+            advice: Advice::Ignored,
             ..self.association_config(Admission::AnyTrusted, precedence(self.us, peer))
         }
     }
