@@ -79,6 +79,12 @@ impl Browser {
         Ok(())
     }
 
+    /// Opens a page that somebody serves.
+    pub(crate) fn visit_address(&self, url: &str) -> Result<()> {
+        self.post("/url", &json!({"url": url}))?;
+        Ok(())
+    }
+
     /// Switches scripts off or on for pages that are opened from here on.
     pub(crate) fn allow_scripts(&self, allowed: bool) -> Result<()> {
         self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": !allowed}))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use crossbeam_channel::{never, select};
+use peerbound_daemon::MetricsServer;
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
@@ -23,11 +24,18 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let config = running::load(&arguments.config)?;
     let signals = running::signals()?;
     let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
-    let control = config.control.clone();
+    let (control, metrics) = (config.control.clone(), config.metrics);
     let daemon = running::start(config)?;
     let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
     let server = running::start_control(&daemon, &control, &arguments.config)?;
+    let metrics = metrics
+        .map(|listen| MetricsServer::start(&daemon, listen, arguments.config.clone()))
+        .transpose()
+        .map_err(Failure::world)?;
     running::report_ready(&daemon, output)?;
+    if let Some(metrics) = &metrics {
+        running::report_metrics(metrics.address(), output)?;
+    }
     service_manager::on_ready(&daemon);
     loop {
         select! {
@@ -40,7 +48,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
         }
     }
     service_manager::on_stop();
-    drop(server);
+    drop((server, metrics));
     running::stop(daemon)?;
     running::report_stopped(output)?;
     Ok(Outcome::Held)

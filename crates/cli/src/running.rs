@@ -1,6 +1,7 @@
 //! What the commands that run a node have in common: reading its file, starting it, hearing of
 //! signals, stopping it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,7 @@ pub(crate) fn end_of_input() -> Result<Receiver<()>, Failure> {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Report {
     Ready { id: String, listens: String },
+    Metrics { page: String },
     NeighbourUp { neighbour: String, id: String, address: String, suite: String },
     NeighbourReplaced { neighbour: String },
     NeighbourMoved { neighbour: String, from: String, to: String },
@@ -117,6 +119,13 @@ pub(crate) enum Report {
 pub(crate) fn report_ready(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
     let ready = Report::Ready { id: daemon.id().to_string(), listens: daemon.address().to_string() };
     output.result(&ready, || ready.to_text())?;
+    Ok(())
+}
+
+/// Says where the node shows what it counts.
+pub(crate) fn report_metrics(address: SocketAddr, output: &Output) -> Result<(), Failure> {
+    let report = Report::Metrics { page: format!("http://{address}/") };
+    output.result(&report, || report.to_text())?;
     Ok(())
 }
 
@@ -168,6 +177,7 @@ impl Report {
     pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Ready { id, listens } => format!("node {id} listens on {listens}"),
+            Self::Metrics { page } => format!("shows what it counts at {page}"),
             Self::NeighbourUp { neighbour, address, suite, .. } => {
                 format!("neighbour {neighbour} is up at {address} ({suite})")
             }

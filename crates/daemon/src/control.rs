@@ -26,7 +26,9 @@ pub use listener::{CONNECTIONS_MAX, ControlStartError};
 pub use place::{PlaceError, find_sockets, socket_for};
 pub use protocol::{CONTROL_VERSION, Request, Response};
 
-use crate::control::desk::Desk;
+pub(crate) use desk::Desk;
+pub(crate) use requests::{neighbours, routes, status};
+
 use crate::control::listener::Listener;
 use crate::daemon::Daemon;
 

@@ -9,6 +9,7 @@ pub mod control;
 mod daemon;
 mod data_thread;
 mod forwards;
+mod metrics;
 mod names;
 mod observe;
 mod packets;
@@ -23,15 +24,16 @@ mod watching;
 pub use clock::{now, unix_seconds};
 pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
-    DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, NeighbourFile, NodeFile,
-    ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile, ServicesConfig, ServicesFile,
-    Transport, TunConfig, TunFile,
+    DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, MetricsFile,
+    NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile,
+    ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
     StartOptions, Status,
 };
 pub use forwards::{ForwardCounters, ForwardError};
+pub use metrics::{MetricsServer, MetricsStartError};
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
 pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};

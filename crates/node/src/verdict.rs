@@ -38,6 +38,17 @@ impl Lock {
     }
 }
 
+impl From<Discard> for Lock {
+    /// Names the lock that a discarded record ended at.
+    fn from(discard: Discard) -> Self {
+        match discard {
+            Discard::Malformed(_) | Discard::WrongEpoch => Self::Gate,
+            Discard::Replay | Discard::TooOld => Self::Replay,
+            Discard::BadMac => Self::RecordAuth,
+        }
+    }
+}
+
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -96,9 +107,7 @@ impl Verdict {
             Outcome::Killed => Self::Killed,
             Outcome::Refused => Self::Dropped(Lock::Identity),
             Outcome::NoSession => Self::Dropped(Lock::Demux),
-            Outcome::Discarded(Discard::Malformed(_) | Discard::WrongEpoch) => Self::Dropped(Lock::Gate),
-            Outcome::Discarded(Discard::Replay | Discard::TooOld) => Self::Dropped(Lock::Replay),
-            Outcome::Discarded(Discard::BadMac) => Self::Dropped(Lock::RecordAuth),
+            Outcome::Discarded(discard) => Self::Dropped(discard.into()),
         }
     }
 

@@ -30,6 +30,7 @@ impl<'a> Convergence<'a> {
                 }
             }
             Report::Ready { .. }
+            | Report::Metrics { .. }
             | Report::NeighbourReplaced { .. }
             | Report::NeighbourMoved { .. }
             | Report::NeighbourNotReached { .. }

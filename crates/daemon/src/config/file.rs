@@ -13,6 +13,7 @@ use crate::config::announce::LinkCostFile;
 use crate::config::control::ControlFile;
 use crate::config::e2e::EndToEndFile;
 use crate::config::error::ConfigError;
+use crate::config::metrics::MetricsFile;
 use crate::config::reading;
 use crate::config::resolver::ResolverFile;
 use crate::config::services::ServicesFile;
@@ -30,6 +31,8 @@ pub struct ConfigFile {
     /// Where frames go that are for none of them.
     #[serde(default)]
     pub route: Vec<RouteFile>,
+    /// Where a node shows what it counts.
+    pub metrics: Option<MetricsFile>,
     /// What is carried between services of this host and of others.
     pub services: Option<ServicesFile>,
     /// Names for nodes further away: the id in hexadecimal, or the file of a certificate.
@@ -188,7 +191,7 @@ fn one_line(message: &str) -> String {
     line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         let fix = "write one like \"192.0.2.1:7001\" or \"[2001:db8::1]:7001\"";

@@ -65,6 +65,8 @@ pub struct DaemonConfig {
     pub control: ControlConfig,
     /// Where each neighbour is dialled: addresses, which the node has already, and names to look up.
     pub endpoints: Endpoints,
+    /// Where it shows what it counts, over HTTP.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl DaemonConfig {
@@ -80,6 +82,7 @@ impl DaemonConfig {
             resolver: None,
             control: ControlConfig::default(),
             endpoints: Endpoints::new(),
+            metrics: None,
         }
     }
 
@@ -167,6 +170,7 @@ impl Validation<'_> {
             resolver,
             control,
             endpoints,
+            metrics: file.metrics.map(|metrics| metrics.listen),
         })
     }
 

@@ -14,6 +14,10 @@ mod routes;
 mod sessions;
 mod status;
 
+pub(crate) use neighbours::neighbours;
+pub(crate) use routes::routes;
+pub(crate) use status::status;
+
 /// How a request is answered: its last, and mostly only, answer is returned; those before go to `Replies`.
 type Answer = fn(&Desk, Parameters, &mut Replies<'_>) -> Result<Value, Refusal>;
 

@@ -6,6 +6,7 @@ mod config;
 mod forwards;
 mod healing;
 mod inner;
+mod metrics;
 mod namespaces;
 mod nat;
 mod observing;

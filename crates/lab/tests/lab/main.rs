@@ -6,6 +6,7 @@ mod capture;
 mod connection_ids;
 mod demo;
 mod library_on_real_sockets;
+mod live_page;
 mod real_sockets;
 mod scenario_errors;
 mod scenario_files;
