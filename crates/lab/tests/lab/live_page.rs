@@ -21,8 +21,11 @@ fn the_page_shows_neighbours_and_a_direct_reply_that_is_dropped_while_one_looks(
     let authority = Authority::generate("test root", validity)?;
     let [a, b, c] = ["A", "B", "C"].map(|name| authority.issue(name, validity));
     let (a, b, c) = (a?, b?, c?);
-    let neighbour =
-        |of: &Identity, address| NeighbourConfig { id: node_id(&of.key_hash()), name: of.name(), addresses: address.into_iter().collect() };
+    let neighbour = |of: &Identity, address| NeighbourConfig {
+        id: node_id(&of.key_hash()),
+        name: of.name(),
+        addresses: address.into_iter().collect(),
+    };
     let start = |us: &Identity, neighbours| -> Result<Daemon> {
         let context = Context::new(ContextConfig::new(us.clone(), vec![authority.to_root()]))?;
         let node = NodeConfig { neighbours, ..NodeConfig::new(context) };
