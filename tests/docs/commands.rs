@@ -78,6 +78,21 @@ fn chapter_eleven_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_twelve_shows_what_its_commands_print() {
+    follow("docs/book/src/12-nat-and-connection-ids.md");
+}
+
+#[test]
+fn chapter_thirteen_shows_what_its_commands_print() {
+    follow("docs/book/src/13-what-a-relay-reads.md");
+}
+
+#[test]
+fn chapter_fourteen_shows_what_its_commands_print() {
+    follow("docs/book/src/14-direct-replies.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
@@ -93,6 +108,9 @@ fn every_page_with_commands_is_followed() {
         "docs/book/src/08-cbc.md",
         "docs/book/src/09-replay.md",
         "docs/book/src/11-renegotiation.md",
+        "docs/book/src/12-nat-and-connection-ids.md",
+        "docs/book/src/13-what-a-relay-reads.md",
+        "docs/book/src/14-direct-replies.md",
     ]
     .map(Path::new);
 
