@@ -73,6 +73,11 @@ fn chapter_nine_shows_what_its_commands_print() {
 }
 
 #[test]
+fn chapter_ten_shows_what_its_commands_print() {
+    follow("docs/book/src/10-identity.md");
+}
+
+#[test]
 fn chapter_eleven_shows_what_its_commands_print() {
     follow("docs/book/src/11-renegotiation.md");
 }
@@ -107,6 +112,7 @@ fn every_page_with_commands_is_followed() {
         "docs/book/src/07-keys.md",
         "docs/book/src/08-cbc.md",
         "docs/book/src/09-replay.md",
+        "docs/book/src/10-identity.md",
         "docs/book/src/11-renegotiation.md",
         "docs/book/src/12-nat-and-connection-ids.md",
         "docs/book/src/13-what-a-relay-reads.md",
