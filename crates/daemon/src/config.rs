@@ -9,6 +9,7 @@ mod e2e;
 mod error;
 mod file;
 mod metrics;
+mod rate;
 pub(crate) mod reading;
 mod resolver;
 mod services;

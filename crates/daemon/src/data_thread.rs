@@ -14,6 +14,7 @@ use tracing::error;
 use crate::clock;
 use crate::daemon::{Command, Report, Status};
 use crate::forwards::Meter;
+use crate::kernel_buffer::KernelBuffer;
 use crate::observe::Observer;
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::BatchSocket;
@@ -54,6 +55,9 @@ pub(crate) struct DataThread {
     poll: Poll,
     /// A batch that found the kernel's buffer full, and how much of it is sent.
     blocked: Option<(Transmit, usize)>,
+    kernel: KernelBuffer,
+    /// How much the node was told that it may seal.
+    room_told: usize,
     /// Whether the poller reports room in the kernel's buffer.
     watches_for_room: bool,
     events_dropped: u64,
@@ -100,6 +104,8 @@ impl DataThread {
         if let Some(tun) = &tun {
             poll.registry().register(&mut SourceFd(&tun.descriptor()), TUN, Interest::READABLE)?;
         }
+        let mut kernel = KernelBuffer::new(node.mtu());
+        kernel.note_limit(socket.limit_send_buffer(kernel.limit()));
         let thread = Self {
             node,
             socket,
@@ -107,6 +113,8 @@ impl DataThread {
             events,
             poll,
             blocked: None,
+            kernel,
+            room_told: usize::MAX,
             watches_for_room: false,
             events_dropped: 0,
             observer,
@@ -314,17 +322,40 @@ impl DataThread {
     }
 
     fn send_waiting(&mut self) {
+        self.tell_room();
         while let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.next_batch()?, 0))) {
-            match self.socket.send(&batch, sent) {
+            let outcome = self.socket.send(&batch, sent);
+            let taken = outcome.map_or_else(|blocked| blocked.sent, |()| batch.bytes.len()) - sent;
+            if taken > 0 {
+                self.kernel.on_taken(taken.div_ceil(batch.segment_bytes.max(1)), taken);
+            }
+            match outcome {
                 Ok(()) => self.node.recycle(batch.bytes),
                 Err(blocked) => {
-                    // The poller reports when there is room; until then the node's queue holds the rest.
+                    // The poller reports when there is room; until then the node's queues hold the rest.
                     self.blocked = Some((batch, blocked.sent));
+                    if let Some(limit) = self.kernel.on_full(clock::now()) {
+                        self.kernel.note_limit(self.socket.limit_send_buffer(limit));
+                    }
                     break;
                 }
             }
+            self.tell_room();
         }
+        if self.blocked.is_none() {
+            self.kernel.on_idle();
+        }
+        self.tell_room();
         self.watch_for_room();
+    }
+
+    /// Tells the node how much it may seal, and what time it is where something waits for that.
+    fn tell_room(&mut self) {
+        let room = self.kernel.room();
+        if room != self.room_told || self.node.has_waiting() {
+            self.room_told = room;
+            self.node.handle_room(room, clock::now());
+        }
     }
 
     fn next_batch(&mut self) -> Option<Transmit> {

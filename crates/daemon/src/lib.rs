@@ -9,6 +9,7 @@ pub mod control;
 mod daemon;
 mod data_thread;
 mod forwards;
+mod kernel_buffer;
 mod metrics;
 mod names;
 mod observe;

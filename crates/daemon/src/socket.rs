@@ -11,8 +11,8 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 /// does not fit without a word.
 const RECEIVE_BYTES: usize = 65_536;
 
-/// Bytes asked of the kernel for what waits on either side: 32 full GSO batches.
-const KERNEL_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes asked of the kernel for what waits to be received: 32 full GRO batches.
+const RECEIVE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// What the socket itself had to drop or give up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct SocketCounters {
     pub from_port_zero: u64,
     /// Batches that the kernel refused to send.
     pub send_errors: u64,
+    /// Times that the kernel's buffer was full.
+    pub full: u64,
+    /// How much the kernel may hold to be sent, as it counts.
+    pub send_buffer_bytes: usize,
 }
 
 /// A socket with its buffers.
@@ -53,7 +57,7 @@ impl BatchSocket {
         let socket = UdpSocket::from_std(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // Less than asked for is normal (net.core.rmem_max) and no reason to stop.
-        let _ = ask_for_buffers(&state, &socket);
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), RECEIVE_BUFFER_BYTES);
         Ok(Self {
             socket,
             state,
@@ -110,6 +114,17 @@ impl BatchSocket {
         Ok(())
     }
 
+    /// Limits what the kernel holds to be sent, as it counts; returns what it made of that.
+    pub(crate) fn limit_send_buffer(&mut self, bytes: usize) -> usize {
+        // Linux doubles what is asked for (socket(7)).
+        let asked = if cfg!(target_os = "linux") { bytes / 2 } else { bytes };
+        // Less than asked for is normal (net.core.wmem_max) and no reason to stop.
+        let _ = self.state.set_send_buffer_size(UdpSockRef::from(&self.socket), asked);
+        let made = self.state.send_buffer_size(UdpSockRef::from(&self.socket)).unwrap_or(bytes);
+        self.counters.send_buffer_bytes = made;
+        made
+    }
+
     /// Sends a batch by as few calls as the kernel allows. A batch the kernel refuses is counted
     /// and dropped, as a network would.
     ///
@@ -130,7 +145,10 @@ impl BatchSocket {
             };
             match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Ok(()) => self.counters.send_calls += 1,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Blocked { sent }),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.counters.full += 1;
+                    return Err(Blocked { sent });
+                }
                 Err(error) => {
                     self.counters.send_errors += 1;
                     tracing::debug!(%error, destination = %batch.destination, "The kernel refused to send");
@@ -151,9 +169,4 @@ impl BatchSocket {
 pub struct Blocked {
     /// Bytes of the batch that are on their way.
     pub sent: usize,
-}
-
-fn ask_for_buffers(state: &UdpSocketState, socket: &UdpSocket) -> io::Result<()> {
-    state.set_recv_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)?;
-    state.set_send_buffer_size(UdpSockRef::from(socket), KERNEL_BUFFER_BYTES)
 }

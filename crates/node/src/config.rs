@@ -1,6 +1,7 @@
 //! What a node is told at its start. Already checked: the daemon reads it from a file and says
 //! what is wrong there.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use peerbound_dtls::{
 use peerbound_wire::NodeId;
 
 use crate::inner::InnerConfig;
+use crate::queue::Rate;
 use crate::router::RouterConfig;
 
 /// Everything a [`crate::Node`] is made from, but time and chance.
@@ -24,6 +26,8 @@ pub struct NodeConfig {
     pub neighbours: Vec<NeighbourConfig>,
     /// Where frames go that are for none of them.
     pub routes: Vec<StaticRoute>,
+    /// How much the links to some neighbours are to be given at most.
+    pub rates: BTreeMap<NodeId, Rate>,
     /// How long an opening may take, all attempts together.
     pub handshake_deadline: Duration,
     /// Whether an attempt to open a session is followed by another.
@@ -72,6 +76,7 @@ impl NodeConfig {
             mtu: MTU_DEFAULT,
             neighbours: Vec::new(),
             routes: Vec::new(),
+            rates: BTreeMap::new(),
             handshake_deadline: HANDSHAKE_DEADLINE_DEFAULT,
             attempts: Attempts::Fresh,
             first_timeout: FIRST_TIMEOUT_DEFAULT,

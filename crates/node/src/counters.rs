@@ -18,8 +18,12 @@ pub enum FrameDrop {
     HopLimit,
     /// It does not fit the next link.
     TooBig,
-    /// More waits to be sent than may wait.
+    /// One of our own: as much waits to be sent as may wait, and most of it is of the same flow.
     QueueFull,
+    /// It stood too long in a queue that did not get shorter (RFC 8289).
+    Codel,
+    /// It was the oldest of the flow that took most of a queue that was full.
+    QueueBytes,
     /// A routing frame that is not from the neighbour itself, or not for us.
     NotFromNeighbour,
     /// Its kind has no meaning at its destination in this version.
@@ -57,6 +61,8 @@ impl FrameDrop {
             Self::HopLimit => "hop-limit",
             Self::TooBig => "too-big",
             Self::QueueFull => "queue-full",
+            Self::Codel => "codel",
+            Self::QueueBytes => "queue-bytes",
             Self::NotFromNeighbour => "not-from-neighbour",
             Self::Unsupported => "unsupported",
             Self::LinkFailed => "link-failed",
@@ -164,6 +170,12 @@ mod tests {
         assert!(!counters.is_conserved());
 
         counters.drop_frame(FrameDrop::Duplicate);
+        assert!(counters.is_conserved());
+
+        counters.frames_queued += 1;
+        assert!(!counters.is_conserved());
+
+        counters.frames_received += 1;
         assert!(counters.is_conserved());
 
         counters.frames_sent += 1;

@@ -4,7 +4,8 @@
 //! Pure but for the DTLS underneath: time and chance are arguments. Datagrams, commands and time go
 //! into a [`Node`]; batches of datagrams and [`Event`]s come out. After any input, take
 //! [`Node::poll_transmit`] until it is `None`, then [`Node::poll_event`] until it is `None`, then
-//! read [`Node::poll_timeout`].
+//! read [`Node::poll_timeout`]. An owner that cannot take everything says by [`Node::handle_room`] how
+//! much it can; the rest waits in fair queues.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
@@ -25,6 +26,7 @@ mod neighbour_view;
 mod node;
 mod outbound;
 mod path_mtus;
+mod queue;
 mod relay;
 mod return_paths;
 mod router;
@@ -49,6 +51,7 @@ pub use node::{
     WayView,
 };
 pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
+pub use queue::{QUEUE_BYTES_MAX, QUEUES_BYTES_MAX, QueueView, Rate};
 pub use relay::ChosenBy;
 pub use router::{
     CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,

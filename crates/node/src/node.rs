@@ -22,6 +22,7 @@ use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
 use crate::path_mtus::PathMtus;
+use crate::queue::Queues;
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
@@ -36,6 +37,7 @@ mod inner;
 mod mtu;
 mod neighbour_views;
 mod neighbours;
+mod queues;
 mod resolving;
 mod round_trips;
 mod routing;
@@ -102,8 +104,8 @@ pub enum SendError {
         /// Bytes that fit.
         max: usize,
     },
-    /// More waits to be sent than may wait.
-    #[error("the queue is full: {OUTBOUND_BYTES_MAX} bytes wait to be sent", OUTBOUND_BYTES_MAX = crate::OUTBOUND_BYTES_MAX)]
+    /// As much waits to be sent as may wait, and most of it is of the same flow.
+    #[error("the queue is full: as much of this flow waits to be sent as may wait")]
     QueueFull,
     /// The link session failed while sealing.
     #[error("the link session failed while sealing")]
@@ -129,6 +131,7 @@ pub struct Node {
     router: Option<Box<Router>>,
     probes: BTreeMap<NodeId, round_trips::Probe>,
     inner: Inner,
+    queues: Queues,
     outbound: Outbound,
     events: VecDeque<Event>,
     /// Taken after every input, so there are no more than one datagram can hold.
@@ -182,12 +185,13 @@ impl Node {
             latest: now,
             advice_bucket: TokenBucket::new(ADVICE_BURST, ADVICE_INTERVAL, now),
             path_mtus: PathMtus::new(),
+            queues: Queues::new(&config.rates),
             config,
             boot_epoch,
             next_packet: 0,
             neighbours,
             links: Links::default(),
-            outbound: Outbound::default(),
+            outbound: Outbound::new(),
             events: VecDeque::new(),
             packets: VecDeque::new(),
             counters: Counters::default(),
@@ -295,10 +299,10 @@ impl Node {
 
     /// Lets every timer that is due run: hellos, dialling, retransmission, deadlines.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.latest = now;
         if self.is_shut_down {
             return;
         }
-        self.latest = now;
         for address in self.links.due(now) {
             let Some(link) = self.links.get_mut(&address) else {
                 continue;
@@ -332,6 +336,7 @@ impl Node {
 
     /// Takes the next batch of datagrams to send, until there is none.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.seal_waiting();
         self.outbound.pop()
     }
 
@@ -354,7 +359,8 @@ impl Node {
         let neighbours = self.neighbours.poll_timeout();
         let routing = self.router.as_ref().and_then(|router| router.poll_timeout());
         let sessions = self.links.poll_timeout().into_iter().chain(self.inner.sessions.poll_timeout());
-        neighbours.into_iter().chain(sessions).chain(routing).chain(self.probes_at()).min()
+        let rates = self.queues.poll_timeout().filter(|_| self.outbound.has_room());
+        neighbours.into_iter().chain(sessions).chain(routing).chain(self.probes_at()).chain(rates).min()
     }
 
     /// Returns our own id.
@@ -363,13 +369,19 @@ impl Node {
         self.us
     }
 
+    /// Returns the size of the largest datagram that is sent.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        usize::from(self.config.mtu)
+    }
+
     /// Returns what was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();
         counters.records_discarded.add(&self.links.discards());
         counters.inner_discarded = self.inner.discards();
-        counters.frames_queued += self.inner.waiting();
+        counters.frames_queued += self.inner.waiting() + self.queues.frames() as u64;
         if self.outbound.refused() > 0 {
             counters.datagrams_dropped.insert(DatagramDrop::QueueFull, self.outbound.refused());
         }

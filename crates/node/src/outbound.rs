@@ -10,7 +10,8 @@ pub const BATCH_SEGMENTS_MAX: usize = 64;
 /// Bytes in one batch: 65535 less the IP and UDP headers, rounded down.
 pub const BATCH_BYTES_MAX: usize = 65_000;
 
-/// Bytes that may wait to be sent. Owners drain after every input, so only a burst fills it.
+/// Bytes of data that may be sealed ahead. Owners drain after every input, so only a burst fills it; what
+/// comes then waits unsealed.
 pub const OUTBOUND_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes beyond that which hellos, handshakes and challenges may take: a full queue of data must not
@@ -39,8 +40,10 @@ impl Transmit {
 }
 
 /// The batches that wait, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbound {
+    /// Bytes of data that may be sealed ahead, as the owner says.
+    room: usize,
     batches: VecDeque<Transmit>,
     /// How many batches have left, so that positions can be named for good.
     taken: u64,
@@ -52,9 +55,31 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Returns whether another datagram of data may wait.
+    pub(crate) fn new() -> Self {
+        Self {
+            room: OUTBOUND_BYTES_MAX,
+            batches: VecDeque::new(),
+            taken: 0,
+            open: BTreeMap::new(),
+            bytes: 0,
+            refused: 0,
+            pool: Vec::new(),
+        }
+    }
+
+    /// Says how many bytes of data may be sealed ahead.
+    pub(crate) fn set_room(&mut self, bytes: usize) {
+        self.room = bytes.min(OUTBOUND_BYTES_MAX);
+    }
+
+    /// Returns the bytes of data that may be sealed ahead.
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Returns whether another datagram of data may be sealed.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes < OUTBOUND_BYTES_MAX
+        self.bytes < self.room
     }
 
     /// Returns how many datagrams found no room.
@@ -73,7 +98,7 @@ impl Outbound {
         if let Some(position) = self.open.get(&destination).copied() {
             let index = usize::try_from(position.wrapping_sub(self.taken)).unwrap_or(usize::MAX);
             if let Some(batch) = self.batches.get_mut(index)
-                && fits(batch, datagram)
+                && fits(batch, datagram, self.room)
             {
                 batch.bytes.extend_from_slice(datagram);
                 if datagram.len() < batch.segment_bytes {
@@ -108,10 +133,11 @@ impl Outbound {
     }
 }
 
-fn fits(batch: &Transmit, datagram: &[u8]) -> bool {
+/// Returns whether a batch takes one more: as the kernel can, and no larger than there is room for.
+fn fits(batch: &Transmit, datagram: &[u8], room: usize) -> bool {
     datagram.len() <= batch.segment_bytes
         && batch.bytes.len() < batch.segment_bytes * BATCH_SEGMENTS_MAX
-        && batch.bytes.len() + datagram.len() <= BATCH_BYTES_MAX
+        && batch.bytes.len() + datagram.len() <= BATCH_BYTES_MAX.min(room)
 }
 
 #[cfg(test)]
@@ -124,7 +150,7 @@ mod tests {
 
     #[test]
     fn equal_datagrams_to_one_destination_share_a_batch_and_a_shorter_one_closes_it() {
-        let mut outbound = Outbound::default();
+        let mut outbound = Outbound::new();
         for (port, len) in [(1, 100), (2, 100), (1, 100), (1, 40), (1, 40), (2, 120)] {
             outbound.push(to(port), &vec![0; len]);
         }
@@ -138,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_batch_holds_no_more_than_the_kernel_takes() {
-        let mut outbound = Outbound::default();
+        let mut outbound = Outbound::new();
         (0..200).for_each(|_| outbound.push(to(1), &[0; 10]));
         (0..100).for_each(|_| outbound.push(to(2), &[0; 1400]));
 
@@ -151,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_flood_that_nobody_sends_stops_at_the_ceiling_and_is_counted() {
-        let mut outbound = Outbound::default();
+        let mut outbound = Outbound::new();
         let pushed = (OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED) as u64 / 1000 + 500;
         (0..pushed).for_each(|_| outbound.push(to(1), &[0; 1000]));
 
@@ -163,7 +189,7 @@ mod tests {
 
     #[test]
     fn where_data_finds_no_room_a_hello_still_does() {
-        let mut outbound = Outbound::default();
+        let mut outbound = Outbound::new();
         while outbound.has_room() {
             outbound.push(to(1), &[0; 1400]);
         }
@@ -175,8 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_no_larger_than_there_is_room_for_but_takes_a_datagram() {
+        let mut outbound = Outbound::new();
+        outbound.set_room(3000);
+        (0..5).for_each(|_| outbound.push(to(1), &[0; 1400]));
+        outbound.set_room(100);
+        (0..2).for_each(|_| outbound.push(to(2), &[0; 1400]));
+
+        let lens: Vec<_> = std::iter::from_fn(|| outbound.pop()).map(|batch| batch.bytes.len()).collect();
+
+        assert_eq!(lens, [2800, 2800, 1400, 1400, 1400]);
+    }
+
+    #[test]
     fn a_batch_that_was_taken_takes_no_more() {
-        let mut outbound = Outbound::default();
+        let mut outbound = Outbound::new();
         outbound.push(to(1), &[1; 10]);
         let first = outbound.pop();
 

@@ -10,6 +10,9 @@ use crate::node_id::NodeId;
 /// 4 boot epoch, 8 packet id, 16 source, 16 destination.
 pub const HEADER_BYTES: usize = 1 + 1 + 1 + 1 + 2 + 4 + 4 + 8 + 16 + 16;
 
+/// Where the flags stand, of which a relay sets one when it met congestion.
+const FLAGS_AT: usize = 2;
+
 /// Where the two fields stand that change from hop to hop. A relay writes them into the frame it
 /// received: encoding the whole header again would cost it a tenth of the hop.
 const HOP_LIMIT_AT: usize = 3;
@@ -168,6 +171,19 @@ impl Header {
         };
         front[HOP_LIMIT_AT] = hop_limit.0;
         front[PATH_MTU_AT..PATH_MTU_AT + 2].copy_from_slice(&path_mtu.to_be_bytes());
+        Ok(())
+    }
+
+    /// Writes flags over those of an encoded frame, and leaves the rest as it is.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] when `frame` is shorter than a header; nothing is written then.
+    pub fn write_flags_over(frame: &mut [u8], flags: Flags) -> Result<(), DecodeError> {
+        let len = frame.len();
+        let Some(front) = frame.first_chunk_mut::<HEADER_BYTES>() else {
+            return Err(DecodeError::Truncated { len, needed: HEADER_BYTES });
+        };
+        front[FLAGS_AT] = flags.0;
         Ok(())
     }
 

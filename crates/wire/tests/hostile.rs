@@ -245,12 +245,26 @@ proptest! {
     }
 
     #[test]
+    fn flags_are_written_over_those_of_a_frame_and_over_nothing_else(
+        header in headers(),
+        flags in any::<u8>().prop_map(Flags),
+        payload in payloads(),
+    ) {
+        let mut bytes = frame_bytes(header, &payload);
+
+        prop_assert_eq!(Header::write_flags_over(&mut bytes, flags), Ok(()));
+
+        prop_assert_eq!(bytes, frame_bytes(Header { flags, ..header }, &payload));
+    }
+
+    #[test]
     fn nothing_is_written_over_less_than_a_header(cut in any::<Index>()) {
         let len = cut.index(HEADER_BYTES);
         let mut bytes = vec![0xee; len];
 
         let refused = Err(DecodeError::Truncated { len, needed: HEADER_BYTES });
-        prop_assert_eq!(Header::write_hop_over(&mut bytes, HopLimit(1), 1), refused);
+        prop_assert_eq!(Header::write_hop_over(&mut bytes, HopLimit(1), 1), refused.clone());
+        prop_assert_eq!(Header::write_flags_over(&mut bytes, Flags::CONGESTION), refused);
         prop_assert_eq!(bytes, vec![0xee; len]);
     }
 }

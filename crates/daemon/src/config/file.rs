@@ -121,6 +121,8 @@ pub struct NeighbourFile {
     pub address: AddressesFile,
     /// What the link to it costs, where ways are learned.
     pub cost: Option<i64>,
+    /// How much the link to it is to be given at most, as `20 Mbit/s`.
+    pub rate: Option<String>,
 }
 
 /// A table `[[route]]`.

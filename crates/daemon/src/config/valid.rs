@@ -6,7 +6,7 @@ use std::path::Path;
 
 use peerbound_dtls::{Identity, KeyHash, X509, read_certificates};
 use peerbound_node::{
-    Healing, NeighbourConfig, NodeConfig, PathMtu, ReturnPath, RouterConfig, Routing, STRAYS_MAX,
+    Healing, NeighbourConfig, NodeConfig, PathMtu, Rate, ReturnPath, RouterConfig, Routing, STRAYS_MAX,
     StaticRoute, node_id,
 };
 use peerbound_wire::NodeId;
@@ -17,10 +17,10 @@ use crate::config::control::ControlConfig;
 use crate::config::e2e;
 use crate::config::error::ConfigError;
 use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
-use crate::config::reading;
 use crate::config::resolver::ResolverConfig;
 use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
+use crate::config::{rate, reading};
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
@@ -146,6 +146,7 @@ impl Validation<'_> {
             mtu,
             neighbours,
             routes,
+            rates: self.rates(file)?,
             routing,
             return_path,
             inner,
@@ -191,6 +192,17 @@ impl Validation<'_> {
                 format!("{bytes} bytes are out of range: give {MTU_MIN} to {MTU_MAX}, or leave it out");
             self.value("node.mtu", problem)
         })
+    }
+
+    fn rates(&self, file: &ConfigFile) -> Result<BTreeMap<NodeId, Rate>, ConfigError> {
+        let mut rates = BTreeMap::new();
+        for neighbour in &file.neighbour {
+            let Some(text) = &neighbour.rate else { continue };
+            let key = format!("neighbour {:?}", neighbour.name);
+            let rate = rate::parse(text).map_err(|problem| self.value(&format!("{key}.rate"), problem))?;
+            rates.insert(self.neighbour_id(neighbour, &key)?, rate);
+        }
+        Ok(rates)
     }
 
     fn routing(&self, file: &ConfigFile, mtu: u16, identity: &Identity) -> Result<Routing, ConfigError> {

@@ -98,6 +98,17 @@ fn payloads_are_protected_from_end_to_end_where_the_file_does_not_say_otherwise(
 }
 
 #[test]
+fn a_link_has_the_rate_that_the_file_gives_it() {
+    let site = Site::new();
+
+    let config = site.load(&GOOD.replace("id = \"$C\"", "id = \"$C\"\nrate = \"2.5 Mbit/s\"")).unwrap();
+
+    let rates: Vec<_> = config.node.rates.iter().map(|(id, rate)| (*id, rate.bits_per_second())).collect();
+    assert_eq!(rates, [(site.id("C"), 2_500_000)]);
+    assert!(site.load(GOOD).unwrap().node.rates.is_empty());
+}
+
+#[test]
 fn what_may_be_left_out_is_left_out() {
     let site = Site::new();
 
@@ -270,6 +281,16 @@ fn values_that_mean_nothing_are_named_with_their_key_and_the_way_out() {
             "[names]",
             &format!("[e2e]\nB = \"off\"\n{b} = \"on\"\n[names]"),
             &format!("e2e.{second}: the same node stands there twice: remove one"),
+        ),
+        (
+            "[[route]]",
+            "rate = \"20\"\n\n[[route]]",
+            "neighbour \"C\".rate: \"20\" is no rate: write one like \"20 Mbit/s\"",
+        ),
+        (
+            "[[route]]",
+            "rate = \"1 kbit/s\"\n\n[[route]]",
+            "neighbour \"C\".rate: \"1 kbit/s\" is out of range: give 64 kbit/s to 100 Gbit/s",
         ),
         ("1200", "-1", "node.mtu: -1 bytes are out of range"),
         ("1200", "9223372036854775807", "node.mtu: 9223372036854775807 bytes are out of range"),

@@ -10,6 +10,7 @@ mod metrics;
 mod namespaces;
 mod nat;
 mod observing;
+mod queues;
 mod relaying;
 mod resolving;
 mod shutdown;

@@ -18,6 +18,10 @@ use crate::relay::Decision;
 use crate::router::Router;
 use crate::timed_map::TimedMap;
 
+/// What a link adds to a frame, for those whose rate is limited: record header, explicit nonce and tag, UDP
+/// and IPv4.
+const DATAGRAM_OVERHEAD_BYTES: usize = 37 + 8 + 20;
+
 /// Why a frame did not go into a link session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unsent {
@@ -27,8 +31,17 @@ pub(super) enum Unsent {
     Dropped(FrameDrop),
 }
 
+/// Where a frame went that was passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// Into the link session.
+    Sealed,
+    /// Into the queue of the neighbour.
+    Waits,
+}
+
 impl Unsent {
-    fn reason(self) -> FrameDrop {
+    pub(super) fn reason(self) -> FrameDrop {
         match self {
             Self::TooBig { .. } => FrameDrop::TooBig,
             Self::Dropped(reason) => reason,
@@ -141,15 +154,22 @@ impl Node {
             Decision::Forward { next, header: onward } => {
                 let payload_bytes = payload.len();
                 let traced = Traced::of(&header, payload);
-                let sent = self.seal_in_place(bytes, onward, next);
-                self.observe(&header, payload_bytes, Some(from), action_of(sent, next));
-                match (sent, traced) {
-                    (Err(unsent), _) => {
+                let passed = self.pass_on(bytes, (onward, Some(from)), next);
+                match passed {
+                    // It is told of when it leaves.
+                    Ok(Passed::Waits) => {}
+                    Ok(Passed::Sealed) => {
+                        self.observe(&header, payload_bytes, Some(from), FrameAction::Sent(next));
+                    }
+                    Err(unsent) => {
+                        let action = FrameAction::Dropped(unsent.reason());
+                        self.observe(&header, payload_bytes, Some(from), action);
                         self.counters.drop_frame(unsent.reason());
                         self.report_unsent(unsent, &header, from, now);
                     }
-                    (Ok(()), Some(traced)) => self.tell_of_relaying(&header, traced, (from, next), now),
-                    (Ok(()), None) => {}
+                }
+                if let Some(traced) = traced.filter(|_| passed.is_ok()) {
+                    self.tell_of_relaying(&header, traced, (from, next), now);
                 }
             }
             Decision::Drop(reason) => {
@@ -172,17 +192,45 @@ impl Node {
         Header { boot_epoch: self.boot_epoch, packet, ..header }
     }
 
-    /// Sends a frame of our own to a neighbour; one that cannot be sent is counted as dropped.
-    pub(super) fn send_frame(&mut self, header: Header, payload: &[u8], next: NodeId) -> Result<(), Unsent> {
+    /// Sends a frame of control to a neighbour, before everything that waits; one that cannot be sent is
+    /// counted as dropped.
+    pub(super) fn send_control(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        next: NodeId,
+    ) -> Result<(), Unsent> {
+        self.send_frame(header, payload, next, |node, bytes| {
+            node.seal_in_place(bytes, header, next).map(|()| Passed::Sealed)
+        })
+    }
+
+    /// Sends a frame of our own to a neighbour, or lets it wait in its queue.
+    pub(super) fn send_data(&mut self, header: Header, payload: &[u8], next: NodeId) -> Result<(), Unsent> {
+        self.send_frame(header, payload, next, |node, bytes| node.pass_on(bytes, (header, None), next))
+    }
+
+    fn send_frame(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        next: NodeId,
+        pass: impl FnOnce(&mut Self, &mut [u8]) -> Result<Passed, Unsent>,
+    ) -> Result<(), Unsent> {
         let mut bytes = std::mem::take(&mut self.frame);
         bytes.clear();
         Frame { header, payload }.encode_into(&mut bytes);
-        let sent = self.seal_in_place(&mut bytes, header, next);
+        let passed = pass(self, &mut bytes);
         self.frame = bytes;
-        if header.kind != Kind::Routing {
-            self.observe(&header, payload.len(), None, action_of(sent, next));
+        let action = match passed {
+            Ok(Passed::Sealed) => Some(FrameAction::Sent(next)),
+            Ok(Passed::Waits) => None,
+            Err(unsent) => Some(FrameAction::Dropped(unsent.reason())),
+        };
+        if let Some(action) = action.filter(|_| header.kind != Kind::Routing) {
+            self.observe(&header, payload.len(), None, action);
         }
-        sent.inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
+        passed.map(drop).inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
     }
 
     pub(super) fn send_routed(
@@ -207,7 +255,7 @@ impl Node {
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::TooBig));
             return Err(SendError::TooLarge { len: payload.len(), max });
         }
-        match self.send_frame(header, payload, next) {
+        match self.send_data(header, payload, next) {
             Ok(()) => Ok(header.packet),
             Err(Unsent::TooBig { frame_bytes_max }) => Err(SendError::TooLarge {
                 len: payload.len(),
@@ -247,15 +295,17 @@ impl Node {
     }
 
     /// Writes hop limit and path MTU over the frame in `bytes`, seals it for `next` and batches the datagram.
-    fn seal_in_place(&mut self, bytes: &mut [u8], header: Header, next: NodeId) -> Result<(), Unsent> {
+    pub(super) fn seal_in_place(
+        &mut self,
+        bytes: &mut [u8],
+        header: Header,
+        next: NodeId,
+    ) -> Result<(), Unsent> {
         let address = self.neighbours.get(&next).and_then(|neighbour| neighbour.address());
         let link = address.and_then(|address| Some((address, self.links.get_mut(&address)?)));
         let Some((address, link)) = link else {
             return Err(Unsent::Dropped(FrameDrop::NoRoute));
         };
-        if header.kind != Kind::Routing && !self.outbound.has_room() {
-            return Err(Unsent::Dropped(FrameDrop::QueueFull));
-        }
         let frame_bytes_max =
             link.association.session().and_then(|session| session.payload_bytes_max()).unwrap_or(0);
         let path_mtu = header.path_mtu.min(u16::try_from(frame_bytes_max).unwrap_or(u16::MAX));
@@ -268,6 +318,7 @@ impl Node {
                 link.traffic.send(bytes.len());
                 self.copies.note(next, FrameWay::Out, bytes);
                 self.counters.frames_sent += 1;
+                self.queues.charge(&next, bytes.len() + DATAGRAM_OVERHEAD_BYTES, self.latest);
                 Ok(())
             }
             Err(SessionSendError::TooLarge { max, .. }) => Err(Unsent::TooBig { frame_bytes_max: max }),
@@ -366,7 +417,7 @@ impl Node {
         let _ = self.send_routed(answer, payload, now);
     }
 
-    fn report_unsent(&mut self, unsent: Unsent, offending: &Header, from: NodeId, now: Instant) {
+    pub(super) fn report_unsent(&mut self, unsent: Unsent, offending: &Header, from: NodeId, now: Instant) {
         match unsent {
             Unsent::TooBig { frame_bytes_max } => {
                 let mtu = u16::try_from(frame_bytes_max).unwrap_or(u16::MAX);
@@ -399,7 +450,7 @@ impl Node {
         let header = self.originate(header);
         let mut payload = Vec::new();
         message.encode_into(&mut payload);
-        let _ = self.send_frame(header, &payload, from);
+        let _ = self.send_control(header, &payload, from);
     }
 
     pub(super) fn observe(
@@ -428,11 +479,4 @@ pub(super) fn usable(neighbours: &TimedMap<NodeId, Neighbour>) -> impl Fn(&NodeI
 /// Says which neighbour leads to a destination, as far as was learned.
 pub(super) fn learned(router: Option<&Router>) -> impl Fn(&NodeId) -> Option<NodeId> {
     move |destination| router?.next_hop(destination)
-}
-
-fn action_of(sent: Result<(), Unsent>, next: NodeId) -> FrameAction {
-    match sent {
-        Ok(()) => FrameAction::Sent(next),
-        Err(unsent) => FrameAction::Dropped(unsent.reason()),
-    }
 }

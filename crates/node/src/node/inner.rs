@@ -246,7 +246,7 @@ impl Node {
             self.drop_own(&header, payload.len(), FrameDrop::NoRoute);
             return Err(self.explain_no_route(header.destination));
         };
-        match self.send_frame(header, payload, next) {
+        match self.send_data(header, payload, next) {
             Ok(()) => Ok(()),
             Err(Unsent::TooBig { frame_bytes_max }) => {
                 let max =

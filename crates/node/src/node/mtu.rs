@@ -106,7 +106,7 @@ impl Node {
         RoutingMessage::MtuProbeAnswer(token).encode_into(&mut payload);
         let header = self.originate(Header::new(Kind::Routing, self.us, from));
         // One that does not leave is asked for again.
-        let _ = self.send_frame(header, &payload, from);
+        let _ = self.send_control(header, &payload, from);
     }
 
     pub(super) fn on_mtu_probe_answer(&mut self, from: NodeId, token: u32, now: Instant) {

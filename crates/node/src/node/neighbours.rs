@@ -363,7 +363,7 @@ impl Node {
         RoutingMessage::Hello(hello).encode_into(&mut payload);
         let header = self.originate(Header::new(Kind::Routing, self.us, id));
         // A hello that does not leave is one that is not echoed: liveness draws the conclusion.
-        let _ = self.send_frame(header, &payload, id);
+        let _ = self.send_control(header, &payload, id);
     }
 
     /// Ends a link without telling the neighbour's state, which the caller has set.

@@ -48,7 +48,7 @@ impl Node {
             let mut payload = Vec::new();
             Ping { token }.encode_into(&mut payload);
             // One that does not leave is one that is not answered.
-            let _ = self.send_frame(header, &payload, id);
+            let _ = self.send_control(header, &payload, id);
         }
     }
 

@@ -116,7 +116,7 @@ impl Node {
         while let Some((to, message)) = router.poll_transmit() {
             let header = self.originate(Header::new(Kind::Routing, self.us, to));
             // What does not leave is not acknowledged, or not answered, and is said again.
-            let _ = self.send_frame(header, &message, to);
+            let _ = self.send_control(header, &message, to);
         }
         self.events.extend(std::iter::from_fn(|| router.poll_change()).map(Event::RouteChanged));
         self.router = Some(router);

@@ -166,7 +166,7 @@ impl Node {
         let told = self.originate(told);
         let mut payload = Vec::new();
         TraceMessage::Report(report).encode_into(&mut payload);
-        let _ = self.send_frame(told, &payload, towards);
+        let _ = self.send_data(told, &payload, towards);
     }
 
     /// Deals with a trace frame that is for us.
@@ -259,7 +259,7 @@ impl Node {
             egress,
             frame_bytes_max: u16::try_from(frame_bytes_max).unwrap_or(u16::MAX),
             round_trip: egress.and_then(|egress| self.round_trip(egress)),
-            queue_delay: None,
+            queue_delay: egress.map(|egress| self.queue_delay(egress)),
             session_age: link
                 .and_then(|link| link.association.live_since())
                 .map(|since| now.saturating_duration_since(since)),

@@ -19,6 +19,7 @@ enum Deed {
     Restart { index: usize },
     Leave { index: usize },
     Wait { millis: u64 },
+    Room { index: usize, bytes: usize },
 }
 
 proptest! {
@@ -76,6 +77,7 @@ fn perform(net: &mut Net, deed: &Deed) {
         Deed::Heal => net.cut.clear(),
         Deed::Restart { index } => net.restart(index % count),
         Deed::Leave { index } => net.nodes[index % count].shutdown(now),
+        Deed::Room { index, bytes } => net.nodes[index % count].handle_room(bytes, now),
         Deed::Wait { millis } => net.run_for(Duration::from_millis(millis)),
     }
     net.flush();
@@ -105,6 +107,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Heal),
         1 => node().prop_map(|index| Deed::Restart { index }),
         1 => node().prop_map(|index| Deed::Leave { index }),
+        2 => (node(), prop_oneof![Just(0), 0..5000_usize, Just(usize::MAX)])
+            .prop_map(|(index, bytes)| Deed::Room { index, bytes }),
         6 => (0..2500_u64).prop_map(|millis| Deed::Wait { millis }),
     ]
 }

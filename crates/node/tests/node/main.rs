@@ -10,6 +10,7 @@ mod inner;
 mod liveness;
 mod loss;
 mod mtu;
+mod queues;
 mod relaying;
 mod routing;
 mod strays;

@@ -393,7 +393,7 @@ fn more_than_may_wait_to_be_sent_is_refused() {
     let mut net = Net::up(&Plan::chain_of_three());
     let payload = [0; 1300];
 
-    let refused = (0..4000).map(|_| net.send(A, C, &payload)).find_map(Result::err);
+    let refused = (0..10_000).map(|_| net.send(A, C, &payload)).find_map(Result::err);
 
     assert_eq!(refused, Some(SendError::QueueFull));
     assert!(net.dropped(A, FrameDrop::QueueFull) == 1);

@@ -1,0 +1,222 @@
+//! The frames that wait for one neighbour: a queue for each flow, served in turn by deficit round robin,
+//! flows that have just begun first (RFC 8290, 4). Each flow has a CoDel of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use peerbound_wire::Flags;
+
+use crate::queue::codel::{Advice, Codel};
+use crate::queue::waiting::{FlowKey, Waiting};
+
+/// Bytes that a flow may send in one turn (RFC 8290, 5.2.4): one frame of a common link, so that a flow
+/// of large frames and one of small ones get the same.
+pub(crate) const QUANTUM_BYTES: usize = 1500;
+
+/// Flows that are told apart for one neighbour: 1024 x about 300 bytes = 300 kB. Those beyond share one.
+pub(crate) const FLOWS_WAITING_MAX: usize = 1024;
+
+/// Places for frames that a flow without any keeps: flows come and go all the time.
+const PLACES_KEPT: usize = 32;
+
+/// What came of asking for the next frame.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It is to be sent.
+    Frame(Waiting),
+    /// It is to be sent, and carries a mark now that it met congestion.
+    Marked(Waiting),
+    /// It stood too long.
+    Dropped(Waiting),
+}
+
+/// The queues of one neighbour.
+#[derive(Debug, Default)]
+pub(crate) struct FairQueue {
+    flows: Vec<Flow>,
+    /// Places in `flows` that nobody has.
+    free: Vec<usize>,
+    by_key: BTreeMap<FlowKey, usize>,
+    /// Flows in their first turn, and those behind it.
+    fresh: VecDeque<usize>,
+    served: VecDeque<usize>,
+    frames: usize,
+    bytes: usize,
+    charge: usize,
+}
+
+#[derive(Debug)]
+struct Flow {
+    key: FlowKey,
+    frames: VecDeque<Waiting>,
+    bytes: usize,
+    charge: usize,
+    /// Bytes it may still send in this turn; below nothing, what it has had too much.
+    deficit: i64,
+    codel: Codel,
+}
+
+impl FairQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn charge(&self) -> usize {
+        self.charge
+    }
+
+    /// Returns how many flows have frames here.
+    pub(crate) fn flows(&self) -> usize {
+        self.by_key.values().filter_map(|slot| self.flows.get(*slot)).filter(|flow| flow.bytes > 0).count()
+    }
+
+    /// Returns since when the frame waits that has waited longest.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.flows.iter().filter_map(|flow| flow.frames.front()).map(|frame| frame.since).min()
+    }
+
+    pub(crate) fn push(&mut self, frame: Waiting) {
+        let slot = self.slot_of(FlowKey::of(&frame.header));
+        let Some(flow) = self.flows.get_mut(slot) else { return };
+        let (bytes, charge) = (frame.bytes.len(), frame.charge());
+        flow.bytes += bytes;
+        flow.charge += charge;
+        flow.frames.push_back(frame);
+        self.frames += 1;
+        self.bytes += bytes;
+        self.charge += charge;
+    }
+
+    /// Takes the next frame, or the next that stood too long.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Taken> {
+        loop {
+            let is_fresh = !self.fresh.is_empty();
+            let slot = *self.fresh.front().or(self.served.front())?;
+            let flow = self.flows.get_mut(slot)?;
+            if flow.deficit <= 0 {
+                flow.deficit += signed(QUANTUM_BYTES);
+                self.end_turn(is_fresh);
+                self.served.push_back(slot);
+                continue;
+            }
+            let Some(frame) = flow.frames.pop_front() else {
+                self.end_turn(is_fresh);
+                // A flow in its first turn is served with the others once more: or it could always come
+                // back as one that has just begun, and nobody else would have a turn (RFC 8290, 4.2).
+                if is_fresh {
+                    self.served.push_back(slot);
+                } else {
+                    self.forget(slot);
+                }
+                continue;
+            };
+            let (bytes, charge) = (frame.bytes.len(), frame.charge());
+            flow.bytes -= bytes;
+            flow.charge -= charge;
+            self.frames -= 1;
+            self.bytes -= bytes;
+            self.charge -= charge;
+            let sojourn = now.saturating_duration_since(frame.since);
+            let advice = flow.codel.advise(sojourn, flow.bytes, now);
+            return Some(match advice {
+                Advice::Signal if !frame.header.flags.contains(Flags::ECN_CAPABLE) => Taken::Dropped(frame),
+                Advice::Signal => {
+                    flow.deficit -= signed(bytes);
+                    Taken::Marked(marked(frame))
+                }
+                Advice::Pass => {
+                    flow.deficit -= signed(bytes);
+                    Taken::Frame(frame)
+                }
+            });
+        }
+    }
+
+    /// Drops the oldest frame of the flow that takes most memory: its sender hears of it soonest.
+    pub(crate) fn drop_from_fattest(&mut self) -> Option<Waiting> {
+        let (slot, _) = self.fattest()?;
+        let flow = self.flows.get_mut(slot)?;
+        let frame = flow.frames.pop_front()?;
+        let (bytes, charge) = (frame.bytes.len(), frame.charge());
+        flow.bytes -= bytes;
+        flow.charge -= charge;
+        self.frames -= 1;
+        self.bytes -= bytes;
+        self.charge -= charge;
+        Some(frame)
+    }
+
+    /// Returns whether no flow takes more memory than this one.
+    pub(crate) fn is_fattest(&self, key: FlowKey) -> bool {
+        self.fattest().is_none_or(|(slot, _)| self.flows.get(slot).is_some_and(|flow| flow.key == key))
+    }
+
+    fn fattest(&self) -> Option<(usize, usize)> {
+        let charges = self.flows.iter().map(|flow| flow.charge).enumerate();
+        charges.filter(|(_, charge)| *charge > 0).max_by_key(|(_, charge)| *charge)
+    }
+
+    /// Returns the place of a flow, which is given one if it has none.
+    fn slot_of(&mut self, key: FlowKey) -> usize {
+        if let Some(slot) = self.by_key.get(&key) {
+            return *slot;
+        }
+        if self.by_key.len() >= FLOWS_WAITING_MAX && key != FlowKey::SHARED {
+            return self.slot_of(FlowKey::SHARED);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.flows.push(Flow::new(key));
+            self.flows.len() - 1
+        });
+        if let Some(flow) = self.flows.get_mut(slot) {
+            flow.key = key;
+            flow.codel = Codel::default();
+            flow.deficit = signed(QUANTUM_BYTES);
+        }
+        self.by_key.insert(key, slot);
+        self.fresh.push_back(slot);
+        slot
+    }
+
+    fn end_turn(&mut self, is_fresh: bool) {
+        if is_fresh {
+            self.fresh.pop_front()
+        } else {
+            self.served.pop_front()
+        };
+    }
+
+    fn forget(&mut self, slot: usize) {
+        if let Some(flow) = self.flows.get_mut(slot) {
+            flow.frames.shrink_to(PLACES_KEPT);
+            self.by_key.remove(&flow.key);
+            self.free.push(slot);
+        }
+    }
+}
+
+impl Flow {
+    fn new(key: FlowKey) -> Self {
+        Self { key, frames: VecDeque::new(), bytes: 0, charge: 0, deficit: 0, codel: Codel::default() }
+    }
+}
+
+fn marked(mut frame: Waiting) -> Waiting {
+    frame.header.flags = frame.header.flags.with(Flags::CONGESTION);
+    frame
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! A frame that waits for its turn, not sealed yet, and what tells flows apart.
+
+use std::time::Instant;
+
+use peerbound_wire::{Flags, FlowId, Header, Kind, NodeId};
+
+/// Bytes that a waiting frame takes besides its own: its header taken apart, its place in a queue and the
+/// allocator's share. Without them small frames would take many times the memory that is their due.
+const OVERHEAD_BYTES: usize = 192;
+const _: () = assert!(OVERHEAD_BYTES >= size_of::<Waiting>());
+
+/// One frame that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// The frame as it arrived or was made: what a hop changes is written when it leaves.
+    pub(crate) bytes: Vec<u8>,
+    /// The header with which it goes on.
+    pub(crate) header: Header,
+    /// The neighbour it came from; `None` when it was made here.
+    pub(crate) from: Option<NodeId>,
+    /// Since when it waits.
+    pub(crate) since: Instant,
+}
+
+impl Waiting {
+    /// Returns how much memory it takes, which is what ceilings are about.
+    pub(crate) fn charge(&self) -> usize {
+        self.bytes.capacity() + OVERHEAD_BYTES
+    }
+
+    /// Returns how much memory a frame of so many bytes takes at least.
+    pub(crate) fn charge_of(bytes: usize) -> usize {
+        bytes + OVERHEAD_BYTES
+    }
+
+    /// Returns its header as it arrived or was made.
+    pub(crate) fn header_before(&self) -> Header {
+        let mut header = self.header;
+        if self.from.is_some() {
+            header.hop_limit.0 = header.hop_limit.0.saturating_add(1);
+        }
+        header
+    }
+}
+
+/// What tells one flow from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlowKey {
+    source: NodeId,
+    destination: NodeId,
+    flow: FlowId,
+}
+
+impl FlowKey {
+    /// The flow of those for which there is no room among the flows.
+    pub(crate) const SHARED: Self =
+        Self { source: NodeId::new([0; 16]), destination: NodeId::new([0; 16]), flow: FlowId(0) };
+
+    /// Returns the flow of a frame. All frames of an inner session are one flow, whatever ids they have:
+    /// its records must keep their order, for the far end's replay window looks back on 64 of them only.
+    pub(crate) fn of(header: &Header) -> Self {
+        let is_inner = header.kind == Kind::InnerHandshake || header.flags.contains(Flags::INNER);
+        let flow = if is_inner { FlowId(0) } else { header.flow };
+        Self { source: header.source, destination: header.destination, flow }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: NodeId = NodeId::new([0xa; 16]);
+    const B: NodeId = NodeId::new([0xb; 16]);
+
+    #[test]
+    fn conversations_are_flows_of_their_own_and_an_inner_session_is_one() {
+        let data = |flow| Header { flow: FlowId(flow), ..Header::new(Kind::Data, A, B) };
+        let inner = |flow| Header { flags: Flags::INNER, ..data(flow) };
+        let handshake = Header { kind: Kind::InnerHandshake, ..data(7) };
+
+        assert_ne!(FlowKey::of(&data(1)), FlowKey::of(&data(2)));
+        assert_ne!(FlowKey::of(&data(1)), FlowKey::of(&Header { source: B, destination: A, ..data(1) }));
+        assert_eq!(FlowKey::of(&inner(1)), FlowKey::of(&inner(2)));
+        assert_eq!(FlowKey::of(&inner(1)), FlowKey::of(&handshake));
+    }
+}
