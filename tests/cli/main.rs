@@ -1,6 +1,7 @@
 //! The command line as a whole program: what it answers to wrong requests, what it writes, how it
 //! ends. One module per hazard.
 
+mod asking;
 #[cfg(unix)]
 mod enrolment;
 mod folder;

@@ -9,11 +9,16 @@ use peerbound_daemon::{ConfigFile, ControlConfig};
 
 use crate::outcome::Failure;
 
+pub(crate) mod bug_report;
+pub(crate) mod graph;
+pub(crate) mod log;
 pub(crate) mod neighbours;
 pub(crate) mod ping;
+pub(crate) mod reload;
 pub(crate) mod routes;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod top;
 
 /// Which running node is asked.
 #[derive(Args, Debug)]
@@ -75,7 +80,9 @@ fn the_only_one(found: Vec<PathBuf>) -> Result<PathBuf, Failure> {
 pub(crate) fn failure(error: ClientError) -> Failure {
     match &error {
         ClientError::Refused(refusal) => match refusal.code {
-            ErrorCode::UnknownNode | ErrorCode::BadParameter => Failure::request(error),
+            ErrorCode::UnknownNode | ErrorCode::BadParameter | ErrorCode::BadConfiguration => {
+                Failure::request(error)
+            }
             ErrorCode::BadLine
             | ErrorCode::LineTooLong
             | ErrorCode::HalfLine

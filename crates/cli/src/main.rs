@@ -13,6 +13,7 @@ mod exec;
 mod groups;
 mod keep;
 mod listen;
+mod log;
 mod narrative;
 mod outcome;
 mod output;
@@ -31,17 +32,11 @@ mod up;
 mod usage;
 mod words;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::anyhow;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-use crate::outcome::{Failure, Outcome};
-
-/// The variable that says what to log.
-const LOG_VARIABLE: &str = "PEERBOUND_LOG";
+use crate::outcome::Outcome;
 
 /// Peers bound by DTLS, and an overlay that lives with it.
 #[derive(Parser)]
@@ -85,6 +80,17 @@ enum Command {
     Sessions(ask::sessions::SessionsArguments),
     /// Let a running node ask another one to answer.
     Ping(ask::ping::PingArguments),
+    /// Draw the mesh as far as a running node knows it.
+    Graph(ask::graph::GraphArguments),
+    /// Watch a running node: neighbours, rates, drops, ways.
+    Top(ask::top::TopArguments),
+    /// Set what a running node logs, and follow its log.
+    Log(ask::log::LogArguments),
+    /// Let a running node read its configuration again: key by key, what is in force.
+    Reload(ask::reload::ReloadArguments),
+    /// Write down all that helps to find out what is wrong with a running node, and no key.
+    #[command(name = "bugreport")]
+    BugReport(ask::bug_report::BugReportArguments),
     /// Read a node's configuration and say what is wrong with it.
     Check(check::CheckArguments),
     /// Run a node and send it lines from standard input to another one.
@@ -102,7 +108,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage::report(&error),
     };
-    if let Err(failure) = start_log() {
+    if let Err(failure) = log::start() {
         return failure.report();
     }
     let output = output::Output::new(arguments.json);
@@ -120,6 +126,11 @@ fn main() -> ExitCode {
         Command::Routes(arguments) => ask::routes::routes(&arguments, &output),
         Command::Sessions(arguments) => ask::sessions::sessions(&arguments, &output),
         Command::Ping(arguments) => ask::ping::ping(&arguments, &output),
+        Command::Graph(arguments) => ask::graph::graph(&arguments, &output),
+        Command::Top(arguments) => ask::top::top(&arguments, &output),
+        Command::Log(arguments) => ask::log::log(&arguments, &output),
+        Command::Reload(arguments) => ask::reload::reload(&arguments, &output),
+        Command::BugReport(arguments) => ask::bug_report::bug_report(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),
         Command::Listen(arguments) => listen::listen(&arguments, &output),
@@ -131,23 +142,4 @@ fn main() -> ExitCode {
         Ok(Outcome::DidNotHold) => ExitCode::from(1),
         Err(failure) => failure.report(),
     }
-}
-
-/// Sends the log to standard error, as much of it as PEERBOUND_LOG asks for, in colour on a terminal.
-fn start_log() -> Result<(), Failure> {
-    let filter = match std::env::var(LOG_VARIABLE) {
-        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
-            Failure::Request(anyhow!(
-                "{LOG_VARIABLE}={text:?} is no filter ({error}): write a level, as warn, info or debug, or target=level"
-            ))
-        })?,
-        Err(_) => EnvFilter::new("warn"),
-    };
-    let stderr = std::io::stderr();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(stderr.is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-    Ok(())
 }

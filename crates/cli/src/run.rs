@@ -23,11 +23,12 @@ pub(crate) struct RunArguments {
 pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
     let config = running::load(&arguments.config)?;
     let signals = running::signals()?;
+    let hangups = running::hangups()?;
     let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
     let (control, metrics) = (config.control.clone(), config.metrics);
     let daemon = running::start(config)?;
-    let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
-    let server = running::start_control(&daemon, &control, &arguments.config)?;
+    let (reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
+    let server = running::start_control(&daemon, &control, &arguments.config, &reloader)?;
     let metrics = metrics
         .map(|listen| MetricsServer::start(&daemon, listen, arguments.config.clone()))
         .transpose()
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
                 Err(_) => return Err(Failure::World(anyhow::anyhow!("the node stopped by itself: see its log"))),
             },
             recv(signals) -> _ => break,
+            recv(hangups) -> _ => running::report_reload(reloader.reload(), output)?,
             recv(input_ended) -> _ => break,
         }
     }

@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
+use peerbound_daemon::control::answers::{ReloadAnswer, ReloadedKey};
 use peerbound_daemon::control::{ControlOptions, ControlServer, socket_for};
-use peerbound_daemon::{ControlConfig, Daemon, DaemonConfig, Reloader, Watcher, unix_seconds};
+use peerbound_daemon::{
+    ControlConfig, Daemon, DaemonConfig, ReloadError, ReloadReport, Reloader, Watcher, unix_seconds,
+};
 use peerbound_node::{Event, InnerEvent};
 use serde::{Deserialize, Serialize};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::log;
 use crate::outcome::Failure;
 use crate::output::Output;
 
@@ -47,10 +51,14 @@ pub(crate) fn start_control(
     daemon: &Daemon,
     control: &ControlConfig,
     config: &Path,
+    reloader: &Arc<Reloader>,
 ) -> Result<Option<ControlServer>, Failure> {
     let start = || -> anyhow::Result<ControlServer> {
         let socket = socket_for(control, config)?;
-        Ok(ControlServer::start(daemon, ControlOptions { socket, config: config.to_owned() })?)
+        let reloader = Some(Arc::clone(reloader));
+        let options =
+            ControlOptions { socket, config: config.to_owned(), log: log::of_this_process(), reloader };
+        Ok(ControlServer::start(daemon, options)?)
     };
     match control {
         ControlConfig::Off => Ok(None),
@@ -68,11 +76,19 @@ pub(crate) fn stop(daemon: Daemon) -> Result<(), Failure> {
 
 /// Returns a channel that tells of SIGINT and SIGTERM.
 pub(crate) fn signals() -> Result<Receiver<()>, Failure> {
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM]).context("signals cannot be watched").map_err(Failure::World)?;
+    watch_signals("signals", &[SIGINT, SIGTERM])
+}
+
+/// Returns a channel that tells of SIGHUP.
+pub(crate) fn hangups() -> Result<Receiver<()>, Failure> {
+    watch_signals("hangups", &[SIGHUP])
+}
+
+fn watch_signals(name: &str, which: &[i32]) -> Result<Receiver<()>, Failure> {
+    let mut signals = Signals::new(which).context("signals cannot be watched").map_err(Failure::World)?;
     let (tell, told) = bounded(1);
     std::thread::Builder::new()
-        .name("signals".to_owned())
+        .name(name.to_owned())
         .spawn(move || {
             for _ in &mut signals {
                 // One message is enough, and whoever waits may be gone.
@@ -112,6 +128,8 @@ pub(crate) enum Report {
     NeighbourNotReached { neighbour: String, address: String, reason: String },
     Refused { address: String, reason: String },
     InnerFailed { node: String, reason: String, lost: usize },
+    Reloaded { applied: Vec<ReloadedKey>, needs_restart: Vec<ReloadedKey> },
+    NotReloaded { reason: String },
     Stopped,
 }
 
@@ -125,6 +143,22 @@ pub(crate) fn report_ready(daemon: &Daemon, output: &Output) -> Result<(), Failu
 /// Says where the node shows what it counts.
 pub(crate) fn report_metrics(address: SocketAddr, output: &Output) -> Result<(), Failure> {
     let report = Report::Metrics { page: format!("http://{address}/") };
+    output.result(&report, || report.to_text())?;
+    Ok(())
+}
+
+/// Says what became of each key when the configuration was read again.
+pub(crate) fn report_reload(
+    reloaded: Result<ReloadReport, ReloadError>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let report = match reloaded {
+        Ok(report) => {
+            let ReloadAnswer { applied, needs_restart } = report.into();
+            Report::Reloaded { applied, needs_restart }
+        }
+        Err(error) => Report::NotReloaded { reason: error.to_string() },
+    };
     output.result(&report, || report.to_text())?;
     Ok(())
 }
@@ -197,7 +231,20 @@ impl Report {
                     if *lost == 0 { String::new() } else { format!("; what waited for it is lost: {lost}") };
                 format!("no session with {node}: {reason}{lost}")
             }
+            Self::Reloaded { applied, needs_restart } => reload_text(applied, needs_restart),
+            Self::NotReloaded { reason } => format!("nothing was reloaded: {reason}"),
             Self::Stopped => "stopped".to_owned(),
         }
     }
+}
+
+/// Says key by key what a reload did.
+pub(crate) fn reload_text(applied: &[ReloadedKey], needs_restart: &[ReloadedKey]) -> String {
+    if applied.is_empty() && needs_restart.is_empty() {
+        return "nothing has changed".to_owned();
+    }
+    let line = |word: &str, key: &ReloadedKey| format!("{word:<15}{}: {}", key.key, key.what);
+    let applied = applied.iter().map(|key| line("applied", key));
+    let waiting = needs_restart.iter().map(|key| line("needs restart", key));
+    applied.chain(waiting).collect::<Vec<_>>().join("\n")
 }

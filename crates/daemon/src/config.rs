@@ -30,3 +30,4 @@ pub use tun::{TunConfig, TunFile};
 pub use valid::DaemonConfig;
 
 pub(crate) use control::check_path as check_socket_path;
+pub(crate) use reading::text as read_text;

@@ -14,6 +14,7 @@ mod desk;
 mod error;
 mod line;
 mod listener;
+mod log_book;
 mod place;
 mod protocol;
 mod replies;
@@ -23,6 +24,7 @@ pub use client::{ClientError, ControlClient, Replied};
 pub use error::{ErrorCode, Refusal};
 pub use line::LINE_BYTES_MAX;
 pub use listener::{CONNECTIONS_MAX, ControlStartError};
+pub use log_book::{LOG_LINES_MAX, Log, LogBook, LogFilter};
 pub use place::{PlaceError, find_sockets, socket_for};
 pub use protocol::{CONTROL_VERSION, Request, Response};
 
@@ -31,14 +33,18 @@ pub(crate) use requests::{neighbours, routes, status};
 
 use crate::control::listener::Listener;
 use crate::daemon::Daemon;
+use crate::reload::Reloader;
 
 /// What a server is started with.
-#[derive(Debug, Clone)]
 pub struct ControlOptions {
     /// Where its socket is to be.
     pub socket: PathBuf,
     /// The file that the node was started with.
     pub config: PathBuf,
+    /// The log, if it may be read and set.
+    pub log: Option<Log>,
+    /// What reads the configuration again, if it may be.
+    pub reloader: Option<Arc<Reloader>>,
 }
 
 /// A running server. Dropping it ends its threads and removes its socket.
@@ -56,8 +62,8 @@ impl ControlServer {
     /// # Errors
     /// Says why the socket cannot be had, and what to do.
     pub fn start(daemon: &Daemon, options: ControlOptions) -> Result<Self, ControlStartError> {
-        let ControlOptions { socket, config } = options;
-        let desk = Arc::new(Desk::new(daemon, config));
+        let socket = options.socket.clone();
+        let desk = Arc::new(Desk::new(daemon, options));
         let stop = Arc::new(Stop::default());
         let (listener, waker) = Listener::bind(&socket, desk, Arc::clone(&stop))?;
         let thread = std::thread::Builder::new()

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use peerbound_daemon::control::answers::{SessionAnswer, SessionsAnswer};
+use peerbound_daemon::control::answers::{InnerSessionAnswer, SessionAnswer, SessionsAnswer};
 
 use crate::ask::status::reasons;
 use crate::ask::{Nothing, Target, failure};
-use crate::columns::table;
+use crate::columns::{paragraph, table};
 use crate::outcome::{CommandResult, Outcome};
 use crate::output::Output;
 use crate::spans::span;
@@ -26,13 +26,23 @@ pub(crate) fn sessions(arguments: &SessionsArguments, output: &Output) -> Comman
 }
 
 fn text(answer: &SessionsAnswer) -> String {
-    if answer.link.is_empty() {
+    if answer.link.is_empty() && answer.inner.is_empty() {
         return "no session is established".to_owned();
     }
     let mut lines =
         table(&["WITH", "WE ARE", "AGE", "SENT", "RECEIVED", "REKEY", "CIPHER"], answer.link.iter().map(row));
     for session in &answer.link {
         lines.extend(discarded(session));
+    }
+    if !answer.inner.is_empty() {
+        lines.push(String::new());
+        let headings = ["END TO END", "STATE", "FOR", "WE ARE", "SENT", "RECEIVED", "PATH", "CIPHER"];
+        lines.extend(table(&headings, answer.inner.iter().map(inner_row)));
+    }
+    for session in &answer.inner {
+        if let Some(error) = &session.last_error {
+            lines.extend(paragraph(&format!("{}: last trouble: ", session.node.name), 2, error));
+        }
     }
     lines.join("\n")
 }
@@ -50,6 +60,20 @@ fn row(session: &SessionAnswer) -> Vec<String> {
             (false, _) => "by them".to_owned(),
         },
         session.suite.clone(),
+    ]
+}
+
+fn inner_row(session: &InnerSessionAnswer) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    vec![
+        session.node.name.clone(),
+        session.state.clone(),
+        span(session.since_ms),
+        or_dash(session.role.clone()),
+        session.records_sent.to_string(),
+        session.records_received.to_string(),
+        or_dash(session.path_mtu.map(|bytes| bytes.to_string())),
+        or_dash(session.suite.clone()),
     ]
 }
 

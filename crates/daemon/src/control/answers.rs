@@ -1,13 +1,23 @@
 //! The answers, as the server writes and a client reads them. Names say the unit. Fields may be added
 //! within a version: a client leaves alone what it does not know.
 
+mod bug_report;
+mod graph;
+mod log;
 mod neighbours;
 mod ping;
+mod reload;
 mod routes;
 mod status;
 
-pub use neighbours::{NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer};
+pub use bug_report::BugReport;
+pub use graph::{GraphAnswer, GraphLink};
+pub use log::LogAnswer;
+pub use neighbours::{
+    InnerSessionAnswer, NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer,
+};
 pub use ping::{PingAnswer, PingSummary};
+pub use reload::{ReloadAnswer, ReloadedKey};
 pub use routes::{CandidateAnswer, LearnedAnswer, ReturnPathAnswer, RouteAnswer, RoutesAnswer};
 pub use status::{
     CertificateAnswer, CountersAnswer, NeighbourCount, RoutingAnswer, SocketAnswer, StatusAnswer,

@@ -8,29 +8,38 @@ use std::time::Instant;
 use peerbound_wire::NodeId;
 
 use crate::clock;
+use crate::control::ControlOptions;
 use crate::control::answers::NodeName;
 use crate::control::error::{ErrorCode, Refusal};
+use crate::control::log_book::Log;
 use crate::daemon::{Daemon, NodeHandle, Nodes};
+use crate::reload::Reloader;
 
 /// Everything that a request may use.
-#[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
     pub(crate) handle: NodeHandle,
     pub(crate) config: PathBuf,
     pub(crate) started: Instant,
+    pub(crate) log: Option<Log>,
+    pub(crate) reloader: Option<Arc<Reloader>>,
+    own_name: String,
     names: Arc<Nodes>,
 }
 
 impl Desk {
-    pub(crate) fn new(daemon: &Daemon, config: PathBuf) -> Self {
+    pub(crate) fn new(daemon: &Daemon, options: ControlOptions) -> Self {
+        let ControlOptions { config, log, reloader, .. } = options;
         Self {
             id: daemon.id(),
             address: daemon.address(),
             handle: daemon.handle(),
             config,
             started: clock::now(),
+            log,
+            reloader,
+            own_name: own_name(daemon),
             names: daemon.names(),
         }
     }
@@ -39,6 +48,11 @@ impl Desk {
     pub(crate) fn name(&self, id: &NodeId) -> NodeName {
         let name = self.names.get(id).cloned().unwrap_or_else(|| id.short());
         NodeName { id: id.to_string(), name }
+    }
+
+    /// Names this node: as its certificate does, for its own configuration has no name for it.
+    pub(crate) fn own_name(&self) -> NodeName {
+        NodeName { id: self.id.to_string(), name: self.own_name.clone() }
     }
 
     /// Lists the nodes that have names.
@@ -63,4 +77,11 @@ impl Desk {
             Refusal::new(ErrorCode::UnknownNode, problem)
         })
     }
+}
+
+fn own_name(daemon: &Daemon) -> String {
+    let name = daemon.handle().with_node(|node, _| {
+        node.config().context.certificate().map(|certificate| peerbound_dtls::common_name(certificate))
+    });
+    name.ok().flatten().unwrap_or_else(|| daemon.id().short())
 }

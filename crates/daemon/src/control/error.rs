@@ -31,6 +31,8 @@ pub enum ErrorCode {
     NoRoute,
     /// The request is known, and this node cannot serve it as it is set up.
     Unsupported,
+    /// The configuration cannot be used; the node goes on as it was.
+    BadConfiguration,
     /// The node did not do it.
     Failed,
     /// The node is stopping.

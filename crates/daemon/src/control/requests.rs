@@ -8,8 +8,12 @@ use crate::control::desk::Desk;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::replies::Replies;
 
+mod bug_report;
+mod graph;
+mod log;
 mod neighbours;
 mod ping;
+mod reload;
 mod routes;
 mod sessions;
 mod status;
@@ -28,6 +32,10 @@ const REQUESTS: &[(&str, Answer)] = &[
     ("routes", routes::answer),
     ("sessions", sessions::answer),
     ("ping", ping::answer),
+    ("graph", graph::answer),
+    ("reload", reload::answer),
+    ("log", log::answer),
+    ("bugreport", bug_report::answer),
 ];
 
 /// Answers a request.

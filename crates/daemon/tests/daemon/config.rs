@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use peerbound_daemon::{ConfigError, ConfigFile, DaemonConfig, unix_seconds};
+use peerbound_daemon::{ConfigError, ConfigFile, ControlConfig, DaemonConfig, unix_seconds};
 use peerbound_dtls::{Authority, Identity, Validity};
 use peerbound_node::{EndToEnd, Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
@@ -179,6 +179,35 @@ fn services_that_cannot_be_are_named_with_their_key_and_the_way_out() {
     ] {
         let refused = site.refuse(&format!("{roomy}\n{table}\n"));
         assert!(refused.contains(problem), "{refused}");
+    }
+}
+
+#[test]
+fn the_control_socket_is_where_the_file_says_or_nowhere() {
+    let site = Site::new();
+    let long = "x".repeat(120);
+
+    let by_default = site.load(GOOD).unwrap().control;
+    let off = site.load(&format!("control = \"off\"\n{GOOD}")).unwrap().control;
+    let at = site.load(&format!("{GOOD}\n[control]\nsocket = \"a.sock\"\n")).unwrap().control;
+
+    assert_eq!((by_default, off), (ControlConfig::ByDefault, ControlConfig::Off));
+    assert_eq!(at, ControlConfig::At(site.file().with_file_name("a.sock")));
+    for (value, part) in [
+        ("\"..\"", "names no file: give the path of a socket".to_owned()),
+        (&format!("\"{long}\""), "the path of a socket has at most 107 bytes".to_owned()),
+    ] {
+        let refused = site.refuse(&format!("{GOOD}\n[control]\nsocket = {value}\n"));
+        assert!(refused.contains(": control.socket: ") && refused.contains(&part), "{refused}");
+    }
+    for (text, part) in [
+        (format!("control = \"on\"\n{GOOD}"), "control is \"off\" or a table, and not \"on\""),
+        (format!("control = 7\n{GOOD}"), "invalid type: integer `7`, expected \"off\" or a table [control]"),
+        (format!("{GOOD}\n[control]\nsokcet = \"a\"\n"), "unknown field `sokcet`, expected `socket`"),
+        (format!("{GOOD}\n[control]\nsocket = 1\n"), "invalid type: integer `1`"),
+    ] {
+        let refused = site.refuse(&text);
+        assert!(refused.contains(part), "{refused}");
     }
 }
 

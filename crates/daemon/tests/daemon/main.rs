@@ -3,6 +3,7 @@
 mod admission;
 mod batches;
 mod config;
+mod control;
 mod forwards;
 mod healing;
 mod inner;

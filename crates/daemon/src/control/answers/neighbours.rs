@@ -52,6 +52,14 @@ pub struct NeighbourAnswer {
     pub redial_in_ms: Option<u64>,
     /// The largest frame that goes to it whole, in bytes.
     pub frame_bytes_max: Option<usize>,
+    /// Frames that went to it since our start.
+    pub frames_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Frames that came from it since our start.
+    pub frames_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
     /// Why it was last lost or not reached, whatever came after that.
     pub last_error: Option<String>,
     /// How long ago that was, in milliseconds.
@@ -63,6 +71,38 @@ pub struct NeighbourAnswer {
 pub struct SessionsAnswer {
     /// Those with neighbours.
     pub link: Vec<SessionAnswer>,
+    /// Those from end to end, carried in frames, however far they have come.
+    pub inner: Vec<InnerSessionAnswer>,
+}
+
+/// A session from end to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InnerSessionAnswer {
+    /// Who is at the other end.
+    #[serde(flatten)]
+    pub node: NodeName,
+    /// How far it has come.
+    pub state: String,
+    /// For how long it has stood so, in milliseconds.
+    pub since_ms: u64,
+    /// Which side of the handshake we were: "client" or "server".
+    pub role: Option<String>,
+    /// The suite that protects the records.
+    pub suite: Option<String>,
+    /// Records sealed with its keys.
+    pub records_sent: u64,
+    /// Records opened with its keys.
+    pub records_received: u64,
+    /// Bytes of payload sent since it was opened.
+    pub bytes_sent: u64,
+    /// Bytes of payload received since it was opened.
+    pub bytes_received: u64,
+    /// The largest frame that is known to have a chance on the way there, in bytes.
+    pub path_mtu: Option<u16>,
+    /// Payloads that wait for it to open.
+    pub waiting: usize,
+    /// What last went wrong.
+    pub last_error: Option<String>,
 }
 
 /// An established session.

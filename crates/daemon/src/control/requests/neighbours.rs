@@ -42,6 +42,10 @@ fn neighbour(desk: &Desk, view: &NeighbourView, now: Instant) -> NeighbourAnswer
         up_ms: age(view.up_since),
         redial_in_ms: view.redial_at.map(|at| milliseconds(at.saturating_duration_since(now))),
         frame_bytes_max: view.frame_bytes_max,
+        frames_sent: view.traffic.frames_sent,
+        bytes_sent: view.traffic.bytes_sent,
+        frames_received: view.traffic.frames_received,
+        bytes_received: view.traffic.bytes_received,
         last_error: view.last_error.clone(),
         last_error_age_ms: age(view.last_error_at),
     }

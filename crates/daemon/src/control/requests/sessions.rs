@@ -1,12 +1,13 @@
 //! `sessions`: what keys are in use, how old they are, and what they refused.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use peerbound_dtls::{Discard, DiscardCounts, Role};
-use peerbound_node::{LinkSessionView, Lock};
+use peerbound_node::{InnerView, LinkSessionView, Lock};
 use serde_json::Value;
 
-use crate::control::answers::{SessionAnswer, SessionsAnswer};
+use crate::control::answers::{InnerSessionAnswer, SessionAnswer, SessionsAnswer};
 use crate::control::desk::Desk;
 use crate::control::error::Refusal;
 use crate::control::replies::Replies;
@@ -19,8 +20,36 @@ pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -
 
 /// Looks at the sessions.
 pub(crate) fn sessions(desk: &Desk) -> Result<SessionsAnswer, Refusal> {
-    let link = desk.handle.with_node(|node, now| node.link_sessions(now))?;
-    Ok(SessionsAnswer { link: link.iter().map(|session| link_session(desk, session)).collect() })
+    let (link, inner, now) =
+        desk.handle.with_node(|node, now| (node.link_sessions(now), node.inner_sessions(), now))?;
+    Ok(SessionsAnswer {
+        link: link.iter().map(|session| link_session(desk, session)).collect(),
+        inner: inner.iter().map(|session| inner_session(desk, session, now)).collect(),
+    })
+}
+
+fn inner_session(desk: &Desk, session: &InnerView, now: Instant) -> InnerSessionAnswer {
+    InnerSessionAnswer {
+        node: desk.name(&session.peer),
+        state: session.state.name().to_owned(),
+        since_ms: milliseconds(now.saturating_duration_since(session.since)),
+        role: session.role.map(|role| role_name(role).to_owned()),
+        suite: session.suite.map(str::to_owned),
+        records_sent: session.records.0,
+        records_received: session.records.1,
+        bytes_sent: session.bytes.0,
+        bytes_received: session.bytes.1,
+        path_mtu: session.path_mtu,
+        waiting: session.waiting.0,
+        last_error: session.last_error.clone(),
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Client => "client",
+        Role::Server => "server",
+    }
 }
 
 fn link_session(desk: &Desk, session: &LinkSessionView) -> SessionAnswer {
@@ -28,10 +57,7 @@ fn link_session(desk: &Desk, session: &LinkSessionView) -> SessionAnswer {
     SessionAnswer {
         node: desk.name(&session.peer),
         address: Some(session.address),
-        role: match session.role {
-            Role::Client => "client".to_owned(),
-            Role::Server => "server".to_owned(),
-        },
+        role: role_name(session.role).to_owned(),
         suite: session.suite.name.to_owned(),
         age_ms: milliseconds(session.age),
         records_sent: session.records_sent,
