@@ -9,11 +9,14 @@ use peerbound_daemon::{ConfigFile, ControlConfig};
 
 use crate::outcome::Failure;
 
+pub(crate) mod explain;
 pub(crate) mod neighbours;
+pub(crate) mod pcap;
 pub(crate) mod ping;
 pub(crate) mod routes;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod trace;
 
 /// Which running node is asked.
 #[derive(Args, Debug)]

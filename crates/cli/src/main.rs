@@ -85,6 +85,12 @@ enum Command {
     Sessions(ask::sessions::SessionsArguments),
     /// Let a running node ask another one to answer.
     Ping(ask::ping::PingArguments),
+    /// Let every hop of the way to a node describe itself, out and back.
+    Trace(ask::trace::TraceArguments),
+    /// Say why a datagram was refused, why a frame was dropped, or why a way is as it is.
+    Explain(ask::explain::ExplainArguments),
+    /// Write what passes a running node into a file that Wireshark reads.
+    Pcap(ask::pcap::PcapArguments),
     /// Read a node's configuration and say what is wrong with it.
     Check(check::CheckArguments),
     /// Run a node and send it lines from standard input to another one.
@@ -120,6 +126,9 @@ fn main() -> ExitCode {
         Command::Routes(arguments) => ask::routes::routes(&arguments, &output),
         Command::Sessions(arguments) => ask::sessions::sessions(&arguments, &output),
         Command::Ping(arguments) => ask::ping::ping(&arguments, &output),
+        Command::Trace(arguments) => ask::trace::trace(&arguments, &output),
+        Command::Explain(arguments) => ask::explain::explain(&arguments, &output),
+        Command::Pcap(arguments) => ask::pcap::pcap(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),
         Command::Listen(arguments) => listen::listen(&arguments, &output),

@@ -8,11 +8,14 @@ use crate::control::desk::Desk;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::replies::Replies;
 
+mod explain;
 mod neighbours;
+mod pcap;
 mod ping;
 mod routes;
 mod sessions;
 mod status;
+mod trace;
 
 pub(crate) use neighbours::neighbours;
 pub(crate) use routes::routes;
@@ -28,6 +31,11 @@ const REQUESTS: &[(&str, Answer)] = &[
     ("routes", routes::answer),
     ("sessions", sessions::answer),
     ("ping", ping::answer),
+    ("trace", trace::answer),
+    ("explain-stray", explain::answer_stray),
+    ("explain-drop", explain::answer_drop),
+    ("explain-route", explain::answer_route),
+    ("pcap", pcap::answer),
 ];
 
 /// Answers a request.
