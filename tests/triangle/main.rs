@@ -4,6 +4,7 @@
 mod admission;
 mod demo;
 mod example;
+mod explaining;
 mod loss_of_the_relay;
 mod ports;
 mod relaying;

@@ -12,13 +12,16 @@ use crate::outcome::Failure;
 pub(crate) mod bug_report;
 pub(crate) mod graph;
 pub(crate) mod log;
+pub(crate) mod explain;
 pub(crate) mod neighbours;
+pub(crate) mod pcap;
 pub(crate) mod ping;
 pub(crate) mod reload;
 pub(crate) mod routes;
 pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod top;
+pub(crate) mod trace;
 
 /// Which running node is asked.
 #[derive(Args, Debug)]

@@ -91,6 +91,12 @@ enum Command {
     /// Write down all that helps to find out what is wrong with a running node, and no key.
     #[command(name = "bugreport")]
     BugReport(ask::bug_report::BugReportArguments),
+    /// Let every hop of the way to a node describe itself, out and back.
+    Trace(ask::trace::TraceArguments),
+    /// Say why a datagram was refused, why a frame was dropped, or why a way is as it is.
+    Explain(ask::explain::ExplainArguments),
+    /// Write what passes a running node into a file that Wireshark reads.
+    Pcap(ask::pcap::PcapArguments),
     /// Read a node's configuration and say what is wrong with it.
     Check(check::CheckArguments),
     /// Run a node and send it lines from standard input to another one.
@@ -131,6 +137,9 @@ fn main() -> ExitCode {
         Command::Log(arguments) => ask::log::log(&arguments, &output),
         Command::Reload(arguments) => ask::reload::reload(&arguments, &output),
         Command::BugReport(arguments) => ask::bug_report::bug_report(&arguments, &output),
+        Command::Trace(arguments) => ask::trace::trace(&arguments, &output),
+        Command::Explain(arguments) => ask::explain::explain(&arguments, &output),
+        Command::Pcap(arguments) => ask::pcap::pcap(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Send(arguments) => send::send(&arguments, &output),
         Command::Listen(arguments) => listen::listen(&arguments, &output),

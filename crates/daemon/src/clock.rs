@@ -15,6 +15,12 @@ pub fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Returns the time of day in nanoseconds since 1970, by which captures are stamped.
+pub(crate) fn unix_nanoseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Returns a number for this boot. Drawn by chance: it must differ from those of earlier boots that
 /// others still remember, a handful out of 2^32, and needs no file and no clock for that.
 pub(crate) fn boot_epoch() -> Result<u32, getrandom::Error> {

@@ -8,6 +8,7 @@ mod config;
 pub mod control;
 mod daemon;
 mod data_thread;
+mod explain;
 mod forwards;
 mod kernel_buffer;
 mod metrics;
@@ -21,6 +22,7 @@ mod taps;
 mod tun;
 mod watch;
 mod watching;
+mod way;
 
 pub use clock::{now, unix_seconds};
 pub use config::{

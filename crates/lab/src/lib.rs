@@ -34,7 +34,7 @@ pub use demo::{Demo, run_demo};
 pub use ip_packet::IpPacketError;
 pub use ladder::LabError;
 pub use library::{LibraryEntry, UnknownScenario, library};
-pub use pcapng::{Capture, CaptureError, CapturedPacket, InterfaceIndex};
+pub use pcapng::{Capture, CaptureError, CapturedFrame, CapturedPacket, InterfaceIndex};
 pub use report::{DemoReport, Expected, FollowUp, Hop, NodeReport, RelayReport, Rung, SentDatagram, Trip};
 pub use rig::RigError;
 pub use tape::{Tape, Taped};

@@ -20,6 +20,10 @@ const PACKET_BYTES_MAX: usize = 256 << 20;
 /// Key log lines in one capture: 2^16 x 176 bytes = 11 MiB.
 const SECRETS_MAX: usize = 1 << 16;
 
+/// What a viewer shows of an interface for frames.
+const FRAME_DESCRIPTION: &[u8] =
+    b"peerbound frames: a header of 54 bytes, then the payload (docs/PROTOCOL.md)";
+
 /// A comment is cut here. It is read in one column; an option could hold 65 535 bytes.
 const COMMENT_BYTES_MAX: usize = 1024;
 
@@ -36,6 +40,8 @@ const SECTION_LENGTH_UNKNOWN: u64 = u64::MAX;
 const SECRETS_TLS_KEY_LOG: u32 = 0x544c_534b; // "TLSK"
 /// Each packet begins with its IP header; the header's version tells which.
 const LINKTYPE_RAW: u16 = 101;
+/// Each packet is what two parties agreed on, here an overlay's frame.
+const LINKTYPE_USER0: u16 = 147;
 const SNAPLEN_UNLIMITED: u32 = 0;
 const NANOSECONDS: u8 = 9; // if_tsresol: 10^-9 s
 
@@ -44,18 +50,26 @@ const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
 const OPTION_USER_APPLICATION: u16 = 4;
 const OPTION_INTERFACE_NAME: u16 = 2;
+const OPTION_INTERFACE_DESCRIPTION: u16 = 3;
 const OPTION_TIME_RESOLUTION: u16 = 9;
+const OPTION_FLAGS: u16 = 2;
 const OPTION_PACKET_ID: u16 = 5;
 
 /// A capture in memory, to be written as one section.
 #[derive(Default)]
 pub struct Capture {
     comment: Option<String>,
-    interfaces: Vec<String>,
+    interfaces: Vec<Interface>,
     secrets: BTreeSet<String>,
     /// Finished blocks: what cannot be written is refused when it is added.
     packets: Vec<Vec<u8>>,
     packet_bytes: usize,
+}
+
+/// A place where packets are seen.
+struct Interface {
+    name: String,
+    link_type: u16,
 }
 
 /// Names an interface of the [`Capture`] that returned it.
@@ -78,6 +92,23 @@ pub struct CapturedPacket {
     /// What there is to say about it; cut after 1024 bytes.
     pub comment: Option<String>,
     /// The same number for the same datagram, whichever tap saw it.
+    pub packet_id: u64,
+}
+
+/// One frame of the overlay, as a node took it out of a record or put it into one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedFrame {
+    /// When, since 1970.
+    pub at: Duration,
+    /// Where it was seen: an interface for frames.
+    pub interface: InterfaceIndex,
+    /// Whether it came in.
+    pub is_inward: bool,
+    /// The whole frame.
+    pub bytes: Vec<u8>,
+    /// What there is to say about it; cut after 1024 bytes.
+    pub comment: Option<String>,
+    /// A number of its own.
     pub packet_id: u64,
 }
 
@@ -117,8 +148,21 @@ impl Capture {
     /// # Panics
     /// When there are more than 2^32 of them.
     pub fn add_interface(&mut self, name: &str) -> InterfaceIndex {
+        self.add_interface_of(name, LINKTYPE_RAW)
+    }
+
+    /// Adds an interface for frames of the overlay, which no viewer takes apart by itself: the first 54 bytes of
+    /// each are its header.
+    ///
+    /// # Panics
+    /// When there are more than 2^32 of them.
+    pub fn add_frame_interface(&mut self, name: &str) -> InterfaceIndex {
+        self.add_interface_of(name, LINKTYPE_USER0)
+    }
+
+    fn add_interface_of(&mut self, name: &str, link_type: u16) -> InterfaceIndex {
         let index = u32::try_from(self.interfaces.len()).expect("nodes are counted in thousands");
-        self.interfaces.push(cut(name, NAME_BYTES_MAX).to_owned());
+        self.interfaces.push(Interface { name: cut(name, NAME_BYTES_MAX).to_owned(), link_type });
         InterfaceIndex(index)
     }
 
@@ -145,10 +189,26 @@ impl Capture {
     /// # Errors
     /// Says why the packet cannot be kept; the capture stays as it was.
     pub fn add_packet(&mut self, packet: CapturedPacket) -> Result<(), CaptureError> {
-        if usize::try_from(packet.interface.0).is_ok_and(|index| index >= self.interfaces.len()) {
-            return Err(CaptureError::NoSuchInterface);
-        }
+        self.check_interface(packet.interface)?;
         let block = enhanced_packet(&packet)?.finish();
+        self.add_block(block)
+    }
+
+    /// Adds a frame, as [`Self::add_packet`] does a packet.
+    ///
+    /// # Errors
+    /// Says why the frame cannot be kept; the capture stays as it was.
+    pub fn add_frame(&mut self, frame: &CapturedFrame) -> Result<(), CaptureError> {
+        self.check_interface(frame.interface)?;
+        self.add_block(enhanced_frame(frame).finish())
+    }
+
+    fn check_interface(&self, interface: InterfaceIndex) -> Result<(), CaptureError> {
+        let is_there = usize::try_from(interface.0).is_ok_and(|index| index < self.interfaces.len());
+        if is_there { Ok(()) } else { Err(CaptureError::NoSuchInterface) }
+    }
+
+    fn add_block(&mut self, block: Vec<u8>) -> Result<(), CaptureError> {
         if self.packets.len() >= PACKETS_MAX {
             return Err(CaptureError::Full { what: "packets", max: PACKETS_MAX });
         }
@@ -167,8 +227,8 @@ impl Capture {
     /// Those of `out`, which wants to be buffered: every block is one write.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(&section_header(self.comment.as_deref()).finish())?;
-        for name in &self.interfaces {
-            out.write_all(&interface_description(name).finish())?;
+        for interface in &self.interfaces {
+            out.write_all(&interface_description(interface).finish())?;
         }
         if !self.secrets.is_empty() {
             out.write_all(&decryption_secrets(&self.secrets).finish())?;
@@ -181,7 +241,7 @@ impl Capture {
 impl fmt::Debug for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Capture")
-            .field("interfaces", &self.interfaces)
+            .field("interfaces", &self.interfaces.len())
             .field("packets", &self.packets.len())
             .finish_non_exhaustive()
     }
@@ -200,12 +260,15 @@ fn section_header(comment: Option<&str>) -> Block {
     block
 }
 
-fn interface_description(name: &str) -> Block {
+fn interface_description(interface: &Interface) -> Block {
     let mut block = Block::new(INTERFACE_DESCRIPTION);
-    block.put(&LINKTYPE_RAW.to_le_bytes());
+    block.put(&interface.link_type.to_le_bytes());
     block.put(&[0, 0]);
     block.put(&SNAPLEN_UNLIMITED.to_le_bytes());
-    block.put_option(OPTION_INTERFACE_NAME, name.as_bytes());
+    block.put_option(OPTION_INTERFACE_NAME, interface.name.as_bytes());
+    if interface.link_type == LINKTYPE_USER0 {
+        block.put_option(OPTION_INTERFACE_DESCRIPTION, FRAME_DESCRIPTION);
+    }
     block.put_option(OPTION_TIME_RESOLUTION, &[NANOSECONDS]);
     block.end_options();
     block
@@ -222,22 +285,40 @@ fn decryption_secrets(secrets: &BTreeSet<String>) -> Block {
 
 fn enhanced_packet(packet: &CapturedPacket) -> Result<Block, IpPacketError> {
     let ip_packet = ip_packet(packet.source, packet.destination, &packet.payload)?;
-    // 2^64 nanoseconds last until 2554.
-    let at = u64::try_from(packet.at.as_nanos()).unwrap_or(u64::MAX);
-    let captured = length(ip_packet.len()).to_le_bytes();
-    let mut block = Block::new(ENHANCED_PACKET);
-    block.put(&packet.interface.0.to_le_bytes());
-    // The upper half of the time comes first, whatever the byte order.
-    block.put(&at.rotate_left(32).to_le_bytes());
-    block.put(&captured);
-    block.put(&captured); // its length on the wire: nothing was cut off
-    block.put_padded(&ip_packet);
+    let mut block = packet_block(packet.interface, packet.at, &ip_packet);
     if let Some(comment) = &packet.comment {
         block.put_option(OPTION_COMMENT, cut(comment, COMMENT_BYTES_MAX).as_bytes());
     }
     block.put_option(OPTION_PACKET_ID, &packet.packet_id.to_le_bytes());
     block.end_options();
     Ok(block)
+}
+
+fn enhanced_frame(frame: &CapturedFrame) -> Block {
+    let mut block = packet_block(frame.interface, frame.at, &frame.bytes);
+    if let Some(comment) = &frame.comment {
+        block.put_option(OPTION_COMMENT, cut(comment, COMMENT_BYTES_MAX).as_bytes());
+    }
+    let direction: u32 = if frame.is_inward { 1 } else { 2 };
+    block.put_option(OPTION_FLAGS, &direction.to_le_bytes());
+    block.put_option(OPTION_PACKET_ID, &frame.packet_id.to_le_bytes());
+    block.end_options();
+    block
+}
+
+/// Starts a packet block, up to its options.
+fn packet_block(interface: InterfaceIndex, at: Duration, bytes: &[u8]) -> Block {
+    // 2^64 nanoseconds last until 2554.
+    let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    let captured = length(bytes.len()).to_le_bytes();
+    let mut block = Block::new(ENHANCED_PACKET);
+    block.put(&interface.0.to_le_bytes());
+    // The upper half of the time comes first, whatever the byte order.
+    block.put(&at.rotate_left(32).to_le_bytes());
+    block.put(&captured);
+    block.put(&captured); // its length on the wire: nothing was cut off
+    block.put_padded(bytes);
+    block
 }
 
 /// A block under construction: type, length, body, length once more.
@@ -347,6 +428,29 @@ mod tests {
             &[0, 0, 0, 0, 88, 0, 0, 0],
         ];
         assert_eq!(*bytes, golden.concat());
+    }
+
+    #[test]
+    fn a_frame_has_these_bytes_around_it() {
+        let mut capture = Capture::new();
+        let interface = capture.add_frame_interface("a");
+        let (at, comment) = (Duration::from_nanos(3), Some("in".to_owned()));
+        let bytes = b"frame".to_vec();
+        let frame = CapturedFrame { at, interface, is_inward: true, bytes, comment, packet_id: 7 };
+        capture.add_frame(&frame).unwrap();
+
+        let golden = [
+            &[6, 0, 0, 0, 72, 0, 0, 0, 0, 0, 0, 0][..],
+            &[0, 0, 0, 0, 3, 0, 0, 0],
+            &[5, 0, 0, 0, 5, 0, 0, 0],
+            b"frame\0\0\0",
+            b"\x01\0\x02\0in\0\0",
+            &[2, 0, 4, 0, 1, 0, 0, 0],
+            &[5, 0, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 72, 0, 0, 0],
+        ];
+        assert_eq!(capture.packets[0], golden.concat());
+        assert!(written(&capture).windows(4).any(|bytes| bytes == [147, 0, 0, 0]), "link type user0");
     }
 
     #[test]

@@ -4,11 +4,14 @@
 mod bug_report;
 mod graph;
 mod log;
+mod explain;
 mod neighbours;
+mod pcap;
 mod ping;
 mod reload;
 mod routes;
 mod status;
+mod trace;
 
 pub use bug_report::BugReport;
 pub use graph::{GraphAnswer, GraphLink};
@@ -16,9 +19,15 @@ pub use log::LogAnswer;
 pub use neighbours::{
     InnerSessionAnswer, NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer,
 };
+pub use explain::{
+    DropAnswer, DropsAnswer, FrameAnswer, RecordAnswer, RouteExplained, StrayAnswer, StraysAnswer, WhoAnswer,
+};
+pub use neighbours::{NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer};
+pub use pcap::{CopyAnswer, PcapAnswer};
 pub use ping::{PingAnswer, PingSummary};
 pub use reload::{ReloadAnswer, ReloadedKey};
 pub use routes::{CandidateAnswer, LearnedAnswer, ReturnPathAnswer, RouteAnswer, RoutesAnswer};
 pub use status::{
     CertificateAnswer, CountersAnswer, NeighbourCount, RoutingAnswer, SocketAnswer, StatusAnswer,
 };
+pub use trace::{HopAnswer, TraceAnswer};

@@ -11,12 +11,15 @@ use crate::control::replies::Replies;
 mod bug_report;
 mod graph;
 mod log;
+mod explain;
 mod neighbours;
+mod pcap;
 mod ping;
 mod reload;
 mod routes;
 mod sessions;
 mod status;
+mod trace;
 
 pub(crate) use neighbours::neighbours;
 pub(crate) use routes::routes;
@@ -36,6 +39,11 @@ const REQUESTS: &[(&str, Answer)] = &[
     ("reload", reload::answer),
     ("log", log::answer),
     ("bugreport", bug_report::answer),
+    ("trace", trace::answer),
+    ("explain-stray", explain::answer_stray),
+    ("explain-drop", explain::answer_drop),
+    ("explain-route", explain::answer_route),
+    ("pcap", pcap::answer),
 ];
 
 /// Answers a request.
