@@ -10,9 +10,9 @@ use peerbound_daemon::{ConfigFile, ControlConfig};
 use crate::outcome::Failure;
 
 pub(crate) mod bug_report;
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod log;
-pub(crate) mod explain;
 pub(crate) mod neighbours;
 pub(crate) mod pcap;
 pub(crate) mod ping;

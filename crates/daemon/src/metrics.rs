@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use serde_json::json;
 
 use crate::clock;
-use crate::control::{Desk, Refusal, neighbours, routes, status};
+use crate::control::{ControlOptions, Desk, Refusal, neighbours, routes, status};
 use crate::daemon::Daemon;
 use crate::metrics::exposition::{Look, OPEN_METRICS, exposition};
 use crate::metrics::http::{Answer, TEXT, serve};
@@ -59,7 +59,8 @@ impl MetricsServer {
         let address = listener.local_addr().map_err(bind_error)?;
         let is_stopped = Arc::new(AtomicBool::new(false));
         let order = Arc::clone(&is_stopped);
-        let desk = Arc::new(Desk::new(daemon, config));
+        let options = ControlOptions { socket: PathBuf::new(), config, log: None, reloader: None };
+        let desk = Arc::new(Desk::new(daemon, options));
         let thread = std::thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || listen_to(&listener, &desk, &order))

@@ -29,8 +29,10 @@ impl<T> Watch<T> {
 /// The data thread's half of a watch.
 pub(crate) struct Watcher {
     alive: Weak<()>,
-    tell: Box<dyn FnMut(&Event, Instant) + Send>,
+    tell: Box<Tell>,
 }
+
+type Tell = dyn FnMut(&Event, Instant) + Send;
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

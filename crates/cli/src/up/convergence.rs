@@ -31,6 +31,8 @@ impl<'a> Convergence<'a> {
             }
             Report::Ready { .. }
             | Report::Metrics { .. }
+            | Report::Reloaded { .. }
+            | Report::NotReloaded { .. }
             | Report::NeighbourReplaced { .. }
             | Report::NeighbourMoved { .. }
             | Report::NeighbourNotReached { .. }

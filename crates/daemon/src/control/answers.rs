@@ -2,9 +2,9 @@
 //! within a version: a client leaves alone what it does not know.
 
 mod bug_report;
+mod explain;
 mod graph;
 mod log;
-mod explain;
 mod neighbours;
 mod pcap;
 mod ping;
@@ -14,15 +14,14 @@ mod status;
 mod trace;
 
 pub use bug_report::BugReport;
+pub use explain::{
+    DropAnswer, DropsAnswer, FrameAnswer, RecordAnswer, RouteExplained, StrayAnswer, StraysAnswer, WhoAnswer,
+};
 pub use graph::{GraphAnswer, GraphLink};
 pub use log::LogAnswer;
 pub use neighbours::{
     InnerSessionAnswer, NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer,
 };
-pub use explain::{
-    DropAnswer, DropsAnswer, FrameAnswer, RecordAnswer, RouteExplained, StrayAnswer, StraysAnswer, WhoAnswer,
-};
-pub use neighbours::{NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer};
 pub use pcap::{CopyAnswer, PcapAnswer};
 pub use ping::{PingAnswer, PingSummary};
 pub use reload::{ReloadAnswer, ReloadedKey};

@@ -80,8 +80,8 @@ impl Desk {
 }
 
 fn own_name(daemon: &Daemon) -> String {
-    let name = daemon.handle().with_node(|node, _| {
-        node.config().context.certificate().map(|certificate| peerbound_dtls::common_name(certificate))
-    });
+    let name = daemon
+        .handle()
+        .with_node(|node, _| node.config().context.certificate().map(peerbound_dtls::common_name));
     name.ok().flatten().unwrap_or_else(|| daemon.id().short())
 }

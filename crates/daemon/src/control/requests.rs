@@ -9,9 +9,9 @@ use crate::control::error::{ErrorCode, Refusal};
 use crate::control::replies::Replies;
 
 mod bug_report;
+mod explain;
 mod graph;
 mod log;
-mod explain;
 mod neighbours;
 mod pcap;
 mod ping;

@@ -61,7 +61,19 @@ fn why(dropped: &DroppedFrame) -> String {
         FrameDrop::NotFromNeighbour => "a routing frame must be from the neighbour itself, and for us",
         FrameDrop::Unsupported => "its kind has no meaning at its destination in this version",
         FrameDrop::LinkFailed => "the next link's session failed while sealing",
+        FrameDrop::Codel => "it stood too long in a queue that did not get shorter",
+        FrameDrop::QueueBytes => "it was the oldest of the flow that took most of a queue that was full",
         FrameDrop::Unasked => "it answers a question that we did not ask, or says more than an answer may",
+        FrameDrop::ClearRefused => {
+            "its payload is in the clear, and from that origin only what comes by an inner session is taken"
+        }
+        FrameDrop::InnerRefused => "it is of an inner session, and none is held with that origin",
+        FrameDrop::NoInnerSession => "its inner session is not there",
+        FrameDrop::InnerRecord => "the inner session with its origin discarded its record",
+        FrameDrop::InnerThrottled => "there was no budget for another inner handshake",
+        FrameDrop::InnerQueueFull => "more waited for inner sessions to open than may wait",
+        FrameDrop::InnerFailed => "it waited for an inner session that could not be opened",
+        FrameDrop::InnerExpired => "it waited for an inner session for too long",
     };
     let hops = match (dropped.reason, dropped.header) {
         (FrameDrop::HopLimit, Some(header)) => format!(" (it came with {} hops left)", header.hop_limit.0),

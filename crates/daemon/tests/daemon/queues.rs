@@ -133,11 +133,13 @@ fn observe([a, b, c]: [&Daemon; 3]) -> Seen {
     let (mut sent, mut pinged) = (0_u64, Vec::new());
     let (mut round_trips, mut fat_delays, mut lost_neighbours) = (Vec::new(), Vec::new(), Vec::new());
     while (round_trips.len() as u64) < PINGS && start.elapsed() < DEADLINE {
-        let due = start.elapsed().as_micros() as u64 * SENT_RATE / 8_000_000 / PAYLOAD_BYTES as u64;
+        let due = micros_since(start) * SENT_RATE / 8_000_000 / PAYLOAD_BYTES as u64;
         let burst = due.saturating_sub(sent).min(BURST_MAX);
         send_fat(a, c.id(), burst, start);
         sent = due;
-        if (pinged.len() as u64) < PINGS && start.elapsed() >= PING_INTERVAL * pinged.len() as u32 {
+        if (pinged.len() as u64) < PINGS
+            && start.elapsed() >= PING_INTERVAL * u32::try_from(pinged.len()).unwrap()
+        {
             pinged.push(Instant::now());
             a.ping(c.id(), SPARSE, pinged.len() as u64 - 1).unwrap();
         }
@@ -146,7 +148,7 @@ fn observe([a, b, c]: [&Daemon; 3]) -> Seen {
         for event in next.into_iter().chain(a.events().try_iter()) {
             match event {
                 Event::Pong { token, .. } => {
-                    round_trips.extend(pinged.get(token as usize).map(Instant::elapsed));
+                    round_trips.extend(pinged.get(usize::try_from(token).unwrap()).map(Instant::elapsed));
                 }
                 Event::NeighbourDown { reason, .. } => lost_neighbours.push(format!("A: {reason}")),
                 _ => {}
@@ -178,9 +180,13 @@ fn observe([a, b, c]: [&Daemon; 3]) -> Seen {
 fn send_fat(from: &Daemon, destination: NodeId, frames: u64, start: Instant) {
     let sent = from.handle().with_node(move |node, now| {
         let mut payload = [0; PAYLOAD_BYTES];
-        payload[..8].copy_from_slice(&(start.elapsed().as_micros() as u64).to_be_bytes());
+        payload[..8].copy_from_slice(&micros_since(start).to_be_bytes());
         let sending = Sending { destination, flow: FAT, is_reply: false, payload: &payload };
         (0..frames).for_each(|_| drop(node.send(sending, now)));
     });
     sent.unwrap();
+}
+
+fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap()
 }

@@ -21,7 +21,7 @@ fn the_page_shows_neighbours_and_a_direct_reply_that_is_dropped_while_one_looks(
     let authority = Authority::generate("test root", validity)?;
     let [a, b, c] = ["A", "B", "C"].map(|name| authority.issue(name, validity));
     let (a, b, c) = (a?, b?, c?);
-    let neighbour = |of: &Identity, address| NeighbourConfig {
+    let neighbour = |of: &Identity, address: Option<SocketAddr>| NeighbourConfig {
         id: node_id(&of.key_hash()),
         name: of.name(),
         addresses: address.into_iter().collect(),

@@ -22,10 +22,10 @@ pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -
     answered(&BugReport {
         made_unix_seconds: clock::unix_seconds(),
         kernel: fs::read_to_string("/proc/version").unwrap_or_default().trim().to_owned(),
-        status: status::status(desk)?,
-        neighbours: neighbours::neighbours(desk)?,
+        status: status(desk)?,
+        neighbours: neighbours(desk)?,
         sessions: sessions::sessions(desk)?,
-        routes: routes::routes(desk, None)?,
+        routes: routes(desk, None)?,
         config: config(desk),
         log_filter: desk.log.as_ref().map(|log| log.filter.filter()),
         log: desk.log.iter().flat_map(|log| log.book.lines()).map(|line| line.to_string()).collect(),

@@ -102,6 +102,9 @@ pub(crate) fn trace(
             let problem = match message.code {
                 FrameError::NoRoute => "has no way to it".to_owned(),
                 FrameError::HopLimit => "saw the trace pass too many relays".to_owned(),
+                FrameError::NoSession | FrameError::ClearRefused | FrameError::InnerRefused => {
+                    "says that it wants an inner session, which a trace has none of".to_owned()
+                }
                 FrameError::TooBig => {
                     format!("cannot send the trace on: its next link takes frames of {} bytes", message.mtu)
                 }
