@@ -98,6 +98,11 @@ fn chapter_fourteen_shows_what_its_commands_print() {
 }
 
 #[test]
+fn the_page_on_packages_has_no_command_that_fails() {
+    follow("packaging/README.md");
+}
+
+#[test]
 fn every_page_with_commands_is_followed() {
     let followed = [
         "README.md",
@@ -117,6 +122,7 @@ fn every_page_with_commands_is_followed() {
         "docs/book/src/12-nat-and-connection-ids.md",
         "docs/book/src/13-what-a-relay-reads.md",
         "docs/book/src/14-direct-replies.md",
+        "packaging/README.md",
     ]
     .map(Path::new);
 

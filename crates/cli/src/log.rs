@@ -61,7 +61,7 @@ impl LogFilter for Reloadable {
 /// Reads a filter. One word that is no level would be taken for the name of a crate, and silence all others.
 fn parse(text: &str) -> Result<EnvFilter, String> {
     let is_word = text.chars().all(|character| character.is_ascii_alphanumeric());
-    if is_word && text.parse::<LevelFilter>().is_err() {
+    if is_word && (text.is_empty() || text.parse::<LevelFilter>().is_err()) {
         return Err(format!(
             "{text:?} is no level: write off, error, warn, info, debug or trace, or target=level"
         ));
