@@ -6,9 +6,11 @@
 
 mod chain;
 mod crashes;
+mod flow;
 mod host;
 mod losses;
 mod mesh;
+mod packets;
 mod restarts;
 mod ring;
 mod roaming;

@@ -1,11 +1,14 @@
 //! Who is in the mesh: certificates and a configuration file for each host.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use peerbound_daemon::unix_seconds;
 use peerbound_dtls::{Authority, Validity};
+use peerbound_node::node_id;
 use tempfile::TempDir;
 
 use crate::host::Host;
@@ -15,25 +18,46 @@ use crate::support::{Program, peerbound};
 pub(crate) struct Mesh {
     pub(crate) folder: TempDir,
     names: Vec<&'static str>,
+    overlay: BTreeMap<&'static str, Ipv6Addr>,
 }
 
 impl Mesh {
     /// Certifies hosts, and writes a file for each: who stands first in a pair dials the other.
     pub(crate) fn new(hosts: &[&Host], links: &[[&Host; 2]]) -> Self {
-        let mesh = Self {
+        let mut mesh = Self {
             folder: tempfile::tempdir().unwrap(),
             names: hosts.iter().map(|host| host.name).collect(),
+            overlay: BTreeMap::new(),
         };
         let validity = Validity::days(unix_seconds(), 2);
         let authority = Authority::generate("test CA (throw-away)", validity).unwrap();
         mesh.write("ca.pem", &authority.certificate_to_pem().unwrap());
         for host in hosts {
             let identity = authority.issue(host.name, validity).unwrap();
+            mesh.overlay.insert(host.name, node_id(&identity.key_hash()).address());
             mesh.write(&format!("{}.pem", host.name), &identity.certificates_to_pem().unwrap());
             mesh.write(&format!("{}.key", host.name), &identity.key_to_pem().unwrap());
             mesh.write(&format!("{}.toml", host.name), mesh.config(host, links).as_bytes());
         }
         mesh
+    }
+
+    /// Gives hosts an interface into the overlay.
+    pub(crate) fn with_interfaces(self, hosts: &[&Host]) -> Self {
+        for host in hosts {
+            self.alter(host, "[node]", "[tun]\n[node]");
+        }
+        self
+    }
+
+    /// Returns the address by which a host is known in the overlay.
+    pub(crate) fn overlay(&self, host: &Host) -> Ipv6Addr {
+        self.overlay[host.name]
+    }
+
+    /// Returns one end of a flow through the overlay.
+    pub(crate) fn end<'a>(&self, host: &'a Host) -> (&'a Host, Ipv6Addr) {
+        (host, self.overlay(host))
     }
 
     /// Changes a line of a host's configuration.
