@@ -59,9 +59,16 @@ impl Flow {
 pub(crate) fn stream(from: &Host, to: (&Host, Ipv6Addr), bytes: usize) -> Duration {
     let (host, address) = to;
     let listener = host.namespace.enter("bind", || TcpListener::bind((address, 0))).unwrap();
-    let there: SocketAddr = listener.local_addr().unwrap();
+    let there = listener.local_addr().unwrap();
+    stream_by(from, there, listener, bytes)
+}
+
+/// The same to a listener somewhere, by way of an address that leads to it.
+#[track_caller]
+pub(crate) fn stream_by(from: &Host, by: SocketAddr, listener: TcpListener, bytes: usize) -> Duration {
     let sent: Vec<u8> = (0..bytes).map(|place| (place % 251) as u8).collect();
     let started = Instant::now();
+    // It is not joined when this end fails first: the test says what was wrong, and does not wait.
     let echo = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -69,8 +76,7 @@ pub(crate) fn stream(from: &Host, to: (&Host, Ipv6Addr), bytes: usize) -> Durati
         stream.read_to_end(&mut heard).unwrap();
         stream.write_all(&heard).unwrap();
     });
-    let mut stream =
-        from.namespace.enter("connect", || TcpStream::connect_timeout(&there, DEADLINE)).unwrap();
+    let mut stream = from.namespace.enter("connect", || TcpStream::connect_timeout(&by, DEADLINE)).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(&sent).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

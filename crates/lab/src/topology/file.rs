@@ -14,6 +14,12 @@ impl TopologyNode {
     pub fn config_file(&self) -> String {
         format!("{}.toml", self.name)
     }
+
+    /// Returns the name of its control socket.
+    #[must_use]
+    pub fn socket_file(&self) -> String {
+        format!("{}.sock", self.name)
+    }
 }
 
 impl Topology {
@@ -48,6 +54,7 @@ impl Topology {
         if node.routing == Routing::Dynamic {
             text.push_str("routing = \"dynamic\"\n");
         }
+        put(&mut text, format_args!("\n[control]\nsocket = \"{}\"\n", node.socket_file()));
         if self.has_interface(node) {
             text.push_str("\n[tun]\n");
         }
