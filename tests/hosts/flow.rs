@@ -66,7 +66,7 @@ pub(crate) fn stream(from: &Host, to: (&Host, Ipv6Addr), bytes: usize) -> Durati
 /// The same to a listener somewhere, by way of an address that leads to it.
 #[track_caller]
 pub(crate) fn stream_by(from: &Host, by: SocketAddr, listener: TcpListener, bytes: usize) -> Duration {
-    let sent: Vec<u8> = (0..bytes).map(|place| (place % 251) as u8).collect();
+    let sent: Vec<u8> = (0..=250).cycle().take(bytes).collect();
     let started = Instant::now();
     // It is not joined when this end fails first: the test says what was wrong, and does not wait.
     let echo = std::thread::spawn(move || {

@@ -15,6 +15,9 @@ const STREAM_BYTES: usize = 300_000;
 /// How long an answer is waited for, before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What an answer says of a name that there is not (RFC 1035, 4.1.1).
+const NO_SUCH_NAME: u8 = 3;
+
 /// Where a forward listens.
 const BY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -62,7 +65,6 @@ fn nodes_have_names_at_the_interface_of_a_host() {
     }
     let answer = answer_from(resolver, &question("nobody"), &a);
 
-    const NO_SUCH_NAME: u8 = 3;
     assert_eq!(answer[3] & 0x0f, NO_SUCH_NAME, "{answer:?}");
 }
 
@@ -88,7 +90,7 @@ fn answer_from(there: SocketAddr, asked: &[u8], host: &Host) -> Vec<u8> {
 fn question(node: &str) -> Vec<u8> {
     let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in [node, "peerbound", ""] {
-        message.push(label.len() as u8);
+        message.push(u8::try_from(label.len()).expect("names are short"));
         message.extend(label.as_bytes());
     }
     message.extend([0, 28, 0, 1]);
