@@ -56,5 +56,7 @@ fn a_node_that_is_revoked_is_parted_from_and_does_not_come_back() {
         sessions["link"].as_array().unwrap().iter().map(|session| &session["node"]["name"]).collect();
     assert_eq!(with, ["A"], "{sessions:#}");
     c_node.wait_for_neighbour("neighbour_down", "B");
-    c_node.wait_for_neighbour("neighbour_not_reached", "B");
+    b_node.wait_for("C dials again and is refused", |said| {
+        said["event"] == "refused" && said["reason"].as_str().is_some_and(|reason| reason.contains("revoked"))
+    });
 }
