@@ -42,7 +42,7 @@ fn services_of_a_host_are_reached_through_a_relay_without_an_interface_at_either
             let mut heard = [0; 64];
             datagrams.set_read_timeout(Some(DEADLINE)).unwrap();
             let (length, from) = datagrams.recv_from(&mut heard).unwrap();
-            datagrams.send_to(&[b"you said ", &heard[..length]].concat(), from).unwrap();
+            datagrams.send_to(&[&b"you said "[..], &heard[..length]].concat(), from).unwrap();
         });
         assert_eq!(answer_from(BY, b"hello", &a), b"you said hello");
     });

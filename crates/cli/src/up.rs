@@ -198,6 +198,7 @@ impl Company<'_> {
         let mut looks = tick(LOOK);
         let heard = processes.said().clone();
         loop {
+            let mut is_there = false;
             select! {
                 recv(heard) -> said => {
                     // It never is an error, for the processes hold the other end.
@@ -211,16 +212,17 @@ impl Company<'_> {
                 }
                 recv(signals) -> _ => return Ok(()),
                 recv(deadline) -> _ => return Err(self.not_converged(&convergence, wait)),
-                recv(looks) -> _ => {
-                    let is_there =
-                        convergence.links_are_up() && ways::first_missing(self.topology, self.run).is_none();
-                    if is_there {
-                        (looks, deadline) = (never(), never());
-                        Converged::new(self.topology, self.run, started.elapsed()).print(self.output)?;
-                    }
-                }
+                recv(looks) -> _ => is_there = self.is_complete(&convergence),
+            }
+            if is_there {
+                (looks, deadline) = (never(), never());
+                Converged::new(self.topology, self.run, started.elapsed()).print(self.output)?;
             }
         }
+    }
+
+    fn is_complete(&self, convergence: &Convergence<'_>) -> bool {
+        convergence.links_are_up() && ways::first_missing(self.topology, self.run).is_none()
     }
 
     fn not_converged(&self, convergence: &Convergence<'_>, wait: u64) -> Failure {
