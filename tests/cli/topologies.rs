@@ -88,6 +88,8 @@ fn a_command_runs_with_the_files_of_a_node_and_its_exit_code_is_passed_on() {
     let config = converged["nodes"][1]["config"].as_str().unwrap();
     assert_eq!(finished.stdout, format!("B {config}\n"));
     user.run(&["check", config]).success();
+    let status = user.run(&["exec", "B", "--", env!("CARGO_BIN_EXE_peerbound"), "status", "--json"]).json();
+    assert!(status[0].to_string().contains(converged["nodes"][1]["id"].as_str().unwrap()), "{status:#?}");
     let sentence = user.run(&["exec", "b", "--", "true"]).refusal(2);
     assert_eq!(sentence, "no node \"b\" is running: there are A, B, C");
     let sentence = user.run(&["exec", "A", "--in", "ring", "--", "true"]).refusal(2);

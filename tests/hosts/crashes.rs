@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::flow::Flow;
 use crate::host::hosts;
 use crate::mesh::Mesh;
 use crate::wire::link;
@@ -33,14 +34,34 @@ fn a_node_that_is_killed_at_any_time_loses_nothing_on_disk_and_starts_again() {
     b_node.wait_for_neighbour("neighbour_up", "A");
 }
 
-/// Reads everything under a folder.
+#[test]
+fn a_node_that_is_killed_leaves_no_interface_and_no_route_and_starts_again() {
+    let Some([a, b]) = hosts(["A", "B"]) else { return };
+    let _wire = link(&a, &b);
+    let mesh = Mesh::new(&[&a, &b], &[[&a, &b]]).with_interfaces(&[&a, &b]);
+    let _far = mesh.start(&b);
+    let node = mesh.start(&a);
+    let mut flow = Flow::new(mesh.end(&a), mesh.end(&b), 100);
+    flow.until("it runs", |seen| seen.count() >= 10);
+    assert!(a.run("ip -6 route").contains("fd00::/8") && a.run("ip link").contains("peerbound0"));
+
+    drop(node); // SIGKILL
+
+    assert!(!a.run("ip -6 route").contains("fd00::/8") && !a.run("ip link").contains("peerbound0"));
+    let _node = mesh.start(&a);
+    let mut flow = Flow::new(mesh.end(&a), mesh.end(&b), 100);
+    flow.until("it runs again", |seen| seen.count() >= 10);
+}
+
+/// Reads every file under a folder. A socket is none: it stays when its node is killed, and the next one
+/// takes its place.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else {
+        } else if path.is_file() {
             found.insert(path.clone(), std::fs::read(path).unwrap());
         }
     }

@@ -5,14 +5,19 @@
 #![cfg(target_os = "linux")]
 
 mod chain;
+mod changes;
 mod crashes;
+mod flow;
 mod host;
 mod losses;
 mod mesh;
+mod packets;
 mod restarts;
 mod ring;
 mod roaming;
 mod seen;
+mod services;
+mod sizes;
 #[expect(dead_code, reason = "these tests need a part of what all tests of processes share")]
 #[path = "../support/mod.rs"]
 mod support;

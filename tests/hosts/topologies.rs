@@ -50,6 +50,7 @@ fn a_command_runs_on_the_host_of_a_node_and_can_cut_its_wires() {
     let (a, b) = (&converged["nodes"][0]["listens"], &converged["nodes"][1]["listens"]);
     assert_eq!((a, b), (&Value::from("10.0.0.1:4433"), &Value::from("10.0.0.2:4433")));
     exec("A", &["ping", "-c1", "-W5", "10.0.0.2"]).success();
+    exec("A", &["sh", "-c", "ping -c1 -W20 $PEERBOUND_ADDRESS_C"]).success();
     exec("A", &["ip", "link", "set", "to-B", "down"]).success();
     up.wait_for("A loses B", |said| said["event"] == "neighbour_down" && said["node"] == "A");
     exec("A", &["ip", "link", "set", "to-B", "up"]).success();

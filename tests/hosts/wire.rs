@@ -41,6 +41,27 @@ impl Wire<'_> {
         at.run(&format!("nft add rule inet {table} input iifname to-{} drop", far.name));
     }
 
+    /// Lets packets of so many bytes pass.
+    pub(crate) fn widen(&self, bytes: u16) {
+        let [one, other] = self.ends;
+        for (host, far) in [(one, other), (other, one)] {
+            host.run(&format!("ip link set to-{} mtu {bytes}", far.name));
+        }
+    }
+
+    /// Loses larger packets in both directions, and tells nobody.
+    pub(crate) fn swallow_above(&self, bytes: u16) {
+        let [one, other] = self.ends;
+        for (host, far) in [(one, other), (other, one)] {
+            host.run("nft add table inet swallowed");
+            host.run("nft add chain inet swallowed input { type filter hook input priority 0 ; }");
+            host.run(&format!(
+                "nft add rule inet swallowed input iifname to-{} meta length > {bytes} drop",
+                far.name
+            ));
+        }
+    }
+
     /// Lets everything arrive again.
     pub(crate) fn lose_nothing(&self, at: &Host) {
         at.run(&format!("nft delete table inet lost_from_{}", self.far_from(at).name));

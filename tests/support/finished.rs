@@ -13,10 +13,11 @@ pub(crate) struct Finished {
 }
 
 /// Every variable that the program reads.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "PEERBOUND_CA_PASSPHRASE",
     "PEERBOUND_LOG",
     "PEERBOUND_SHARDS",
+    "PEERBOUND_SOCKET",
     "RUNTIME_DIRECTORY",
     "XDG_RUNTIME_DIR",
     "SLURM_ARRAY_TASK_ID",

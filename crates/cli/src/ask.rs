@@ -23,6 +23,9 @@ pub(crate) mod status;
 pub(crate) mod top;
 pub(crate) mod trace;
 
+/// The variable that names the socket where nothing else does, as in the commands of `exec`.
+pub(crate) const SOCKET_VARIABLE: &str = "PEERBOUND_SOCKET";
+
 /// Which running node is asked.
 #[derive(Args, Debug)]
 pub(crate) struct Target {
@@ -45,7 +48,10 @@ impl Target {
         match (&self.socket, &self.config) {
             (Some(socket), _) => Ok(socket.clone()),
             (None, Some(config)) => of_config(config),
-            (None, None) => the_only_one(find_sockets(None)),
+            (None, None) => match std::env::var_os(SOCKET_VARIABLE) {
+                Some(socket) => Ok(PathBuf::from(socket)),
+                None => the_only_one(find_sockets(None)),
+            },
         }
     }
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::anyhow;
 use clap::Args;
 
+use crate::ask::SOCKET_VARIABLE;
 use crate::outcome::{CommandResult, Failure};
 use crate::suggest::nearest;
 use crate::up::{Run, RunningNode, Runs};
@@ -37,6 +38,7 @@ pub(crate) fn exec(arguments: &ExecArguments) -> CommandResult {
     };
     let mut command = Command::new(program);
     command.args(rest).env("PEERBOUND_NODE", &node.name).env("PEERBOUND_CONFIG", &node.config);
+    command.env(SOCKET_VARIABLE, &node.socket);
     for other in &run.nodes {
         command.env(format!("PEERBOUND_ADDRESS_{}", other.name), &other.overlay);
     }

@@ -6,6 +6,7 @@ mod processes;
 mod runs;
 mod table;
 mod voices;
+mod ways;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::Args;
-use crossbeam_channel::{Receiver, at, never, select};
+use crossbeam_channel::{Receiver, at, never, select, tick};
 #[cfg(target_os = "linux")]
 use peerbound_lab::NamespaceError;
 #[cfg(target_os = "linux")]
@@ -34,6 +35,9 @@ use crate::up::processes::{Processes, Said};
 pub(crate) use crate::up::runs::{Run, RunningNode, Runs};
 use crate::up::table::Converged;
 use crate::up::voices::Voices;
+
+/// How often the nodes are asked which ways they have, until they have all.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Args)]
 pub(crate) struct UpArguments {
@@ -165,6 +169,7 @@ fn describe(topology: &Topology, folder: &Folder, ids: &[NodeId], processes: &Pr
         listens: node.listen.to_string(),
         pid,
         config: folder.path().join(node.config_file()),
+        socket: folder.path().join(node.socket_file()),
     });
     Run {
         topology: topology.name.clone(),
@@ -190,9 +195,10 @@ impl Company<'_> {
         let started = Instant::now();
         let mut convergence = Convergence::new(self.topology);
         let mut deadline = if wait == 0 { never() } else { at(started + Duration::from_secs(wait)) };
-        let mut is_waiting = true;
+        let mut looks = tick(LOOK);
         let heard = processes.said().clone();
         loop {
+            let mut is_there = false;
             select! {
                 recv(heard) -> said => {
                     // It never is an error, for the processes hold the other end.
@@ -205,14 +211,30 @@ impl Company<'_> {
                     }
                 }
                 recv(signals) -> _ => return Ok(()),
-                recv(deadline) -> _ => return Err(not_converged(&convergence, wait)),
+                recv(deadline) -> _ => return Err(self.not_converged(&convergence, wait)),
+                recv(looks) -> _ => is_there = self.is_complete(&convergence),
             }
-            if is_waiting && convergence.links_are_up() {
-                is_waiting = false;
-                deadline = never();
+            if is_there {
+                (looks, deadline) = (never(), never());
                 Converged::new(self.topology, self.run, started.elapsed()).print(self.output)?;
             }
         }
+    }
+
+    fn is_complete(&self, convergence: &Convergence<'_>) -> bool {
+        convergence.links_are_up() && ways::first_missing(self.topology, self.run).is_none()
+    }
+
+    fn not_converged(&self, convergence: &Convergence<'_>, wait: u64) -> Failure {
+        let missing: Vec<_> =
+            convergence.missing().map(|(one, other)| format!("{one} has no link to {other}")).collect();
+        let missing = match ways::first_missing(self.topology, self.run) {
+            Some((one, other)) if missing.is_empty() => format!("{one} has no way to {other}"),
+            Some(_) | None => missing.join(", "),
+        };
+        Failure::World(anyhow!(
+            "not everyone was there within {wait} s: {missing}: see the lines above, or give it longer with --wait"
+        ))
     }
 
     fn one_ended(&self, node: usize, status: Option<ExitStatus>) -> Failure {
@@ -249,12 +271,4 @@ impl Company<'_> {
         self.output.result(&told, || format!("All {} nodes have stopped.", self.topology.nodes.len()))?;
         Ok(Outcome::Held)
     }
-}
-
-fn not_converged(convergence: &Convergence<'_>, wait: u64) -> Failure {
-    let missing: Vec<_> = convergence.missing().map(|(one, other)| format!("{one} has no {other}")).collect();
-    Failure::World(anyhow!(
-        "not everyone was up within {wait} s: {}: see the lines above, or give it longer with --wait",
-        missing.join(", ")
-    ))
 }

@@ -44,6 +44,8 @@ pub(crate) struct RunningNode {
     pub(crate) pid: u32,
     /// Its configuration file.
     pub(crate) config: PathBuf,
+    /// Its control socket.
+    pub(crate) socket: PathBuf,
 }
 
 /// The folder in which runs are written down.

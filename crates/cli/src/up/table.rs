@@ -29,6 +29,7 @@ struct Row<'a> {
     listens: &'a str,
     pid: u32,
     config: String,
+    socket: String,
     neighbours: Vec<&'a str>,
 }
 
@@ -42,6 +43,7 @@ impl<'a> Converged<'a> {
             listens: &running.listens,
             pid: running.pid,
             config: running.config.display().to_string(),
+            socket: running.socket.display().to_string(),
             neighbours: node.neighbours.iter().filter_map(|neighbour| named(neighbour.node)).collect(),
         });
         Self {

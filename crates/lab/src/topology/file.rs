@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use crate::scenario::Routing;
-use crate::topology::{Topology, TopologyNode};
+use crate::topology::{Ground, Topology, TopologyNode};
+
+/// The least `mtu` of a node with an interface: 1280 (RFC 8200, 5), and 129 bytes of records and header around.
+const INTERFACE_MTU_MIN: u16 = 1280 + 129;
 
 impl TopologyNode {
     /// Returns the name of its configuration file.
@@ -11,9 +14,22 @@ impl TopologyNode {
     pub fn config_file(&self) -> String {
         format!("{}.toml", self.name)
     }
+
+    /// Returns the name of its control socket.
+    #[must_use]
+    pub fn socket_file(&self) -> String {
+        format!("{}.sock", self.name)
+    }
 }
 
 impl Topology {
+    /// Returns whether a node has an interface into the overlay: each that is a host of its own, where packets
+    /// of the size that IPv6 takes for granted fit into what it sends.
+    #[must_use]
+    pub fn has_interface(&self, node: &TopologyNode) -> bool {
+        self.ground == Ground::Namespaces && node.mtu >= INTERFACE_MTU_MIN
+    }
+
     /// The folder of certificates and keys, beside the configuration files.
     pub const PKI_FOLDER: &str = "pki";
 
@@ -37,6 +53,10 @@ impl Topology {
         );
         if node.routing == Routing::Dynamic {
             text.push_str("routing = \"dynamic\"\n");
+        }
+        put(&mut text, format_args!("\n[control]\nsocket = \"{}\"\n", node.socket_file()));
+        if self.has_interface(node) {
+            text.push_str("\n[tun]\n");
         }
         for neighbour in &node.neighbours {
             let Some(other) = self.nodes.get(neighbour.node) else { continue };
