@@ -222,7 +222,7 @@ mod tests {
     }
 
     const HEAD: &str = "schema = 1\nname = \"x\"\ntitle = \"X\"\n[[node]]\nname = \"A\"\n[[node]]\nname = \"B\"\n\
-                        [[node]]\nname = \"C\"\n[[expect]]\nreachable = \"all\"\n";
+                        [[node]]\nname = \"C\"\n[[expect]]\nsession = \"A-B\"\nis = \"alive\"\n";
 
     #[test]
     fn static_ways_are_the_shortest_and_only_to_those_further_away() {

@@ -14,7 +14,7 @@ use crate::outcome::Failure;
 use crate::pki::{Secrecy, about, write_new};
 
 /// Days that the certificates are valid: longer than anybody leaves a topology running by hand.
-const CERTIFICATE_DAYS: u32 = 30;
+const CERTIFICATE_DAYS: u32 = 90;
 
 /// Where the files of a run are: in a folder that goes with it, or one that stays.
 pub(super) enum Folder {

@@ -245,7 +245,7 @@ fn what_is_no_toml_of_the_right_shape_is_named_with_its_line() {
         ("[[route]]", "[[route]", 17, ""),
         ("mtu = 1200", "mtu = 1200\nmtu = 1200", 7, "duplicate key"),
         ("mtu = 1200", "e2e = \"maybe\"", 6, "e2e: unknown variant `maybe`, expected `on` or `off`"),
-        ("D = \"D.pem\"", "D = \"D.pem\"\n[e2e]\nD = 1", 23, "D: "),
+        ("D = \"D.pem\"", "D = \"D.pem\"\n[e2e]\nD = 1", 24, "D: "),
         ("\"A.key\"", "\"A.key", 3, ""),
     ] {
         let refused = site.refuse_altered(good, wrong);
