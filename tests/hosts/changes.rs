@@ -52,8 +52,7 @@ fn a_node_that_is_revoked_is_parted_from_and_does_not_come_back() {
     mesh.wait_for_way(&a, &c, false);
 
     let sessions = mesh.ask(&b, "sessions");
-    let with: Vec<_> =
-        sessions["link"].as_array().unwrap().iter().map(|session| &session["node"]["name"]).collect();
+    let with: Vec<_> = sessions["link"].as_array().unwrap().iter().map(|session| &session["name"]).collect();
     assert_eq!(with, ["A"], "{sessions:#}");
     c_node.wait_for_neighbour("neighbour_down", "B");
     b_node.wait_for("C dials again and is refused", |said| {

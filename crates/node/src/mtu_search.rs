@@ -229,7 +229,7 @@ mod tests {
         let mut search = MtuSearch::new(1400, now);
         run(&mut search, 1400, &mut now, Duration::from_secs(1));
 
-        run(&mut search, 0, &mut now, CONFIRM_INTERVAL + PROBE_TIMEOUT);
+        run(&mut search, 0, &mut now, CONFIRM_INTERVAL + PROBE_TIMEOUT / 2);
         assert_eq!(search.mtu(), 1400);
         run(&mut search, 1400, &mut now, Duration::from_secs(60));
 
