@@ -12,7 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(encoded, bytes);
         encoded.clear();
         match message {
-            RoutingMessage::Hello(_) | RoutingMessage::Sync(_) => {}
+            RoutingMessage::Hello(_)
+            | RoutingMessage::Sync(_)
+            | RoutingMessage::MtuProbe(_)
+            | RoutingMessage::MtuProbeAnswer(_) => {}
             RoutingMessage::Updates(updates) => assert_items_return(updates.items),
             RoutingMessage::Acknowledgement(heard) => assert_items_return(heard.numbers),
             RoutingMessage::SeqRequests(list) => assert_items_return(list),
