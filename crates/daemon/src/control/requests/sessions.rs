@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use peerbound_dtls::{Discard, DiscardCounts, Role};
+use peerbound_dtls::{DiscardCounts, Role};
 use peerbound_node::{InnerView, LinkSessionView, Lock};
 use serde_json::Value;
 
@@ -74,11 +74,7 @@ fn link_session(desk: &Desk, session: &LinkSessionView) -> SessionAnswer {
 pub(crate) fn by_lock(discards: &DiscardCounts) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut locks = BTreeMap::<String, BTreeMap<String, u64>>::new();
     for (discard, count) in discards.iter().filter(|(_, count)| *count > 0) {
-        let lock = match discard {
-            Discard::Malformed(_) | Discard::WrongEpoch => Lock::Gate,
-            Discard::Replay | Discard::TooOld => Lock::Replay,
-            Discard::BadMac => Lock::RecordAuth,
-        };
+        let lock = Lock::from(discard);
         locks.entry(lock.name().to_owned()).or_default().insert(discard.name().to_owned(), count);
     }
     locks
