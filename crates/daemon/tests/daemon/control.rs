@@ -9,12 +9,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use peerbound_daemon::Daemon;
-use peerbound_daemon::control::answers::{NeighboursAnswer, PingAnswer, RoutesAnswer, StatusAnswer};
+use crossbeam_channel::{Sender, bounded};
+use peerbound_daemon::control::answers::{
+    NeighboursAnswer, PcapAnswer, PingAnswer, RoutesAnswer, SessionsAnswer, StatusAnswer,
+};
 use peerbound_daemon::control::{
     CONNECTIONS_MAX, ClientError, ControlClient, ControlOptions, ControlServer, ControlStartError, ErrorCode,
     LINE_BYTES_MAX, Response,
 };
+use peerbound_daemon::{Copied, Daemon, TapOf, TapOptions, Tapped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -251,6 +254,63 @@ fn a_stream_ends_when_its_client_goes() {
     drop(clients);
 
     wait_until("the places are free", || asked.client().ask::<StatusAnswer>("status", &json!({})).is_ok());
+}
+
+#[test]
+fn a_capture_that_begins_during_a_handshake_has_a_whole_one_all_the_same() {
+    let members = Members::new(&["A", "B", "C"]);
+    let [a, b, _c] = members.chain();
+    let asked = Asked::over(a);
+    let of_b = b.handle().tap(TapOptions { of: TapOf::Datagrams, secrets: false }).unwrap().unwrap();
+    // B is stopped when it has answered the hello: that is never sent again. If it comes too late, once more.
+    let release = loop {
+        wait_until("no handshake is under way", || asked.daemon.rekey(b.id()).unwrap());
+        wait_until("B answers the hello", || {
+            of_b.copies().recv().is_ok_and(|tapped| is_server_hello(&tapped))
+        });
+        let release = hold(&b);
+        let sessions = asked.client().ask::<SessionsAnswer>("sessions", &json!({})).unwrap();
+        if sessions.link[0].is_being_replaced {
+            break release;
+        }
+    };
+
+    let mut client = asked.client();
+    client.send("pcap", &json!({"of": "datagrams", "secrets": true})).unwrap();
+    let mut copied = Vec::new();
+    let mut randoms = Vec::new();
+    let mut receive = || match client.receive::<PcapAnswer>(Some(DEADLINE)).unwrap().answer {
+        PcapAnswer::Copies { copies, secrets } => {
+            copied.extend(copies.into_iter().map(|copy| copy.bytes));
+            randoms.extend(secrets.iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()));
+            randoms.iter().any(|random| copied.iter().any(|datagram| datagram.contains(random)))
+        }
+        PcapAnswer::Done { ended_by, .. } => panic!("nobody asked for its end: {ended_by}"),
+    };
+    assert!(!receive(), "no session came up yet");
+    drop(release);
+
+    wait_until("there are a hello and the secrets that belong to it", receive);
+}
+
+/// A flight that begins with a ServerHello (RFC 6347, 4.3.2).
+fn is_server_hello(tapped: &Tapped) -> bool {
+    matches!(&tapped.what, Copied::Sent { bytes, .. } if bytes[0] == 22 && bytes[13] == 2)
+}
+
+/// Lets a node do nothing until what this returns is dropped.
+fn hold(daemon: &Daemon) -> Sender<()> {
+    let (is_held, wait_until_held) = bounded(1);
+    let (release, wait_until_released) = bounded(0);
+    let handle = daemon.handle();
+    std::thread::spawn(move || {
+        handle.with_node(move |_, _| {
+            is_held.send(()).unwrap();
+            let _ = wait_until_released.recv_timeout(DEADLINE);
+        })
+    });
+    wait_until_held.recv_timeout(DEADLINE).unwrap();
+    release
 }
 
 #[test]

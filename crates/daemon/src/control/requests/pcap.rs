@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use peerbound_node::{FrameWay, Node};
+use peerbound_wire::NodeId;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -78,27 +79,38 @@ pub(crate) fn answer(
     let tap = desk.handle.tap(TapOptions { of, secrets: asked.secrets })?.ok_or_else(|| {
         Refusal::new(ErrorCode::Busy, format!("{TAPS_MAX} captures run already: end one of them"))
     })?;
-    if asked.secrets {
-        replace_sessions(desk)?;
-    }
-    let done = capture(desk, &asked, &tap, replies);
+    let to_replace = if asked.secrets { neighbours(desk)? } else { Vec::new() };
+    let done = capture(desk, &asked, &tap, replies, to_replace)?;
     drop(tap);
     if asked.secrets {
-        replace_sessions(desk)?;
+        replace_sessions(desk, neighbours(desk)?)?;
     }
     answered(&done)
 }
 
-fn replace_sessions(desk: &Desk) -> Result<(), Refusal> {
+fn neighbours(desk: &Desk) -> Result<Vec<NodeId>, Refusal> {
+    let neighbours =
+        |node: &mut Node, _| node.neighbours().into_iter().map(|neighbour| neighbour.id).collect();
+    Ok(desk.handle.with_node(neighbours)?)
+}
+
+/// Starts to replace the sessions with these neighbours. Returns those where a session is on its way already,
+/// whose handshake may have begun before we listened: theirs are to be replaced once more.
+fn replace_sessions(desk: &Desk, neighbours: Vec<NodeId>) -> Result<Vec<NodeId>, Refusal> {
     let replace = |node: &mut Node, now| {
-        for neighbour in node.neighbours() {
-            node.rekey(neighbour.id, now);
-        }
+        let waits = |id: &NodeId| !node.rekey(*id, now) && node.session_role(*id).is_some();
+        neighbours.into_iter().filter(waits).collect()
     };
     Ok(desk.handle.with_node(replace)?)
 }
 
-fn capture(desk: &Desk, asked: &Asked, tap: &Tap, replies: &mut Replies<'_>) -> PcapAnswer {
+fn capture(
+    desk: &Desk,
+    asked: &Asked,
+    tap: &Tap,
+    replies: &mut Replies<'_>,
+    mut to_replace: Vec<NodeId>,
+) -> Result<PcapAnswer, Refusal> {
     let started = clock::now();
     let started_unix_ns = clock::unix_nanoseconds();
     let end = asked.seconds.map(|seconds| started + Duration::from_secs(seconds));
@@ -109,6 +121,9 @@ fn capture(desk: &Desk, asked: &Asked, tap: &Tap, replies: &mut Replies<'_>) -> 
         }
         if replies.is_over() {
             break "client";
+        }
+        if !to_replace.is_empty() {
+            to_replace = replace_sessions(desk, to_replace)?;
         }
         let until = end.into_iter().chain([clock::now() + LOOK]).min();
         let Ok(first) = tap.copies().recv_deadline(until.unwrap_or(started)) else { continue };
@@ -130,7 +145,7 @@ fn capture(desk: &Desk, asked: &Asked, tap: &Tap, replies: &mut Replies<'_>) -> 
         }
         replies.part(&PcapAnswer::Copies { copies, secrets });
     };
-    PcapAnswer::Done { copies: told.copies, lost: tap.dropped(), ended_by: ended_by.to_owned() }
+    Ok(PcapAnswer::Done { copies: told.copies, lost: tap.dropped(), ended_by: ended_by.to_owned() })
 }
 
 fn ended_by(asked: &Asked, told: &Told, end: Option<Instant>) -> Option<&'static str> {
