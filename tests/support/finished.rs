@@ -41,7 +41,11 @@ pub(crate) fn peerbound<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Com
 impl Finished {
     /// Runs a command to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().expect("the program starts");
+        Self::from(command.output().expect("the program starts"))
+    }
+
+    /// Tells of a program that has ended.
+    pub(crate) fn from(Output { status, stdout, stderr }: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
