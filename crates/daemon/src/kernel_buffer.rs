@@ -8,6 +8,8 @@
 
 use std::time::{Duration, Instant};
 
+use peerbound_node::BATCH_BYTES_MAX;
+
 /// What the kernel is given at a time: at 20 Mbit/s 10 kB.
 const KERNEL_TIME: Duration = Duration::from_millis(4);
 
@@ -21,10 +23,9 @@ const MEASURE_TIME: Duration = Duration::from_millis(20);
 /// The largest buffer: 32 full batches.
 pub(crate) const KERNEL_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// What a socket begins with: four full batches, so that one is prepared at a time. A link of 20 Mbit/s
-/// carries them in 100 ms, and has a smaller buffer from then on.
-const KERNEL_BYTES_FIRST: usize = 256 * 1024;
-const _: () = assert!(KERNEL_BYTES_FIRST / BATCHES >= peerbound_node::BATCH_BYTES_MAX);
+/// What a socket begins with: a link of 20 Mbit/s carries that in 13 ms, and a fast one is given twice as
+/// much after every [`MEASURE_TIME`].
+const KERNEL_BYTES_FIRST: usize = 32 * 1024;
 
 /// The least: seven datagrams of 1400 bytes as the kernel counts them.
 const KERNEL_BYTES_MIN: usize = 16 * 1024;
@@ -40,6 +41,8 @@ const HOLD_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct KernelBuffer {
     limit: usize,
     floor: usize,
+    /// How much is prepared at a time.
+    batch: usize,
     state: State,
     /// What the kernel took since it was last full, as it counts.
     taken: usize,
@@ -73,9 +76,11 @@ impl KernelBuffer {
     /// Makes one for datagrams of up to `mtu` bytes; its limit is to be set.
     pub(crate) fn new(mtu: usize) -> Self {
         let floor = KERNEL_BYTES_MIN.max(BATCHES * kernel_bytes(1, mtu));
+        let limit = KERNEL_BYTES_FIRST.max(floor);
         Self {
-            limit: KERNEL_BYTES_FIRST.max(floor),
+            limit,
             floor,
+            batch: limit / BATCHES,
             state: State::Idle,
             taken: 0,
             measured: None,
@@ -98,21 +103,27 @@ impl KernelBuffer {
     pub(crate) fn room(&self) -> usize {
         match self.state {
             State::Full => 0,
-            State::Idle | State::Busy => self.limit / BATCHES,
+            State::Idle | State::Busy => self.batch.max(self.limit / BATCHES),
         }
     }
 
     /// Notes that it took so many datagrams by one call.
     pub(crate) fn on_taken(&mut self, datagrams: usize, bytes: usize) {
+        let before = self.taken;
         self.taken += kernel_bytes(datagrams, bytes);
         if self.state == State::Full {
             self.state = State::Busy;
+        }
+        // It sends as fast as we come: then what counts is that we come seldom.
+        if before / self.limit < self.taken / self.limit {
+            self.batch = (self.batch * 2).min(BATCH_BYTES_MAX);
         }
     }
 
     /// Notes that it is full; returns the limit to set if that is another now.
     pub(crate) fn on_full(&mut self, now: Instant) -> Option<usize> {
         let taken = std::mem::take(&mut self.taken);
+        self.batch = self.limit / BATCHES;
         let before = std::mem::replace(&mut self.state, State::Full);
         let begun = Measurement { since: now, sent: 0, was_dry: false };
         if before == State::Idle {
@@ -203,7 +214,7 @@ mod tests {
         /// Gives it batches until it is full.
         fn fill(&mut self, buffer: &mut KernelBuffer) {
             while self.held < self.limit as f64 {
-                let datagrams = (buffer.limit() / BATCHES / 1400).clamp(1, 46);
+                let datagrams = (buffer.batch.max(buffer.limit() / BATCHES) / 1400).clamp(1, 46);
                 buffer.on_taken(datagrams, datagrams * 1400);
                 self.held += kernel_bytes(datagrams, datagrams * 1400) as f64;
             }
@@ -231,10 +242,32 @@ mod tests {
         let mut buffer = KernelBuffer::new(1400);
         let mut kernel = Kernel::new(4100, &buffer); // 20 Mbit/s in datagrams of 1400 bytes
 
-        kernel.run(&mut buffer, 4, Duration::from_micros(100));
+        let mut longest = 0.0_f64;
+        for _ in 0..8 {
+            kernel.fill(&mut buffer);
+            longest = longest.max(kernel.held / 4100.0);
+            kernel.drain(Duration::from_micros(100));
+        }
 
+        assert!(longest < 15.0, "something waited for {longest} ms");
         let time = buffer.limit() as f64 / 4100.0;
         assert!(time < 6.0, "{time} ms are held by {} bytes", buffer.limit());
+    }
+
+    #[test]
+    fn what_is_prepared_at_a_time_grows_where_the_kernel_is_never_full_and_shrinks_where_it_is() {
+        let mut buffer = KernelBuffer::new(1400);
+        let first = buffer.room();
+        assert!(first < BATCH_BYTES_MAX / 4, "{first}");
+
+        for _ in 0..100 {
+            buffer.on_taken(buffer.room() / 1400, buffer.room());
+        }
+        assert_eq!(buffer.room(), BATCH_BYTES_MAX);
+
+        buffer.on_full(clock::now());
+        buffer.on_taken(1, 1400);
+        assert_eq!(buffer.room(), first);
     }
 
     #[test]
