@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use peerbound_wire::{Flags, FlowId, Header, Kind, NodeId};
+use peerbound_wire::{FlowId, Header, Kind, NodeId};
 
 /// Bytes that a waiting frame takes besides its own: its header taken apart, its place in a queue and the
 /// allocator's share. Without them small frames would take many times the memory that is their due.
@@ -56,31 +56,32 @@ impl FlowKey {
     pub(crate) const SHARED: Self =
         Self { source: NodeId::new([0; 16]), destination: NodeId::new([0; 16]), flow: FlowId(0) };
 
-    /// Returns the flow of a frame. All frames of an inner session are one flow, whatever ids they have:
-    /// its records must keep their order, for the far end's replay window looks back on 64 of them only.
+    /// Returns the flow of a frame. Flows inside one inner session overtake each other, too: its ends look back
+    /// on as many records as that takes. Its handshake is a flow, for its messages are to keep their order.
     pub(crate) fn of(header: &Header) -> Self {
-        let is_inner = header.kind == Kind::InnerHandshake || header.flags.contains(Flags::INNER);
-        let flow = if is_inner { FlowId(0) } else { header.flow };
+        let flow = if header.kind == Kind::InnerHandshake { FlowId(0) } else { header.flow };
         Self { source: header.source, destination: header.destination, flow }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use peerbound_wire::Flags;
+
     use super::*;
 
     const A: NodeId = NodeId::new([0xa; 16]);
     const B: NodeId = NodeId::new([0xb; 16]);
 
     #[test]
-    fn conversations_are_flows_of_their_own_and_an_inner_session_is_one() {
+    fn conversations_are_flows_of_their_own_also_inside_an_inner_session() {
         let data = |flow| Header { flow: FlowId(flow), ..Header::new(Kind::Data, A, B) };
         let inner = |flow| Header { flags: Flags::INNER, ..data(flow) };
-        let handshake = Header { kind: Kind::InnerHandshake, ..data(7) };
+        let handshake = |flow| Header { kind: Kind::InnerHandshake, ..data(flow) };
 
         assert_ne!(FlowKey::of(&data(1)), FlowKey::of(&data(2)));
         assert_ne!(FlowKey::of(&data(1)), FlowKey::of(&Header { source: B, destination: A, ..data(1) }));
-        assert_eq!(FlowKey::of(&inner(1)), FlowKey::of(&inner(2)));
-        assert_eq!(FlowKey::of(&inner(1)), FlowKey::of(&handshake));
+        assert_ne!(FlowKey::of(&inner(1)), FlowKey::of(&inner(2)));
+        assert_eq!(FlowKey::of(&handshake(1)), FlowKey::of(&handshake(2)));
     }
 }

@@ -163,6 +163,30 @@ fn what_is_sent_while_a_session_opens_waits_and_arrives_in_order() {
 }
 
 #[test]
+fn a_flow_overtakes_another_in_the_same_session_and_what_it_overtook_arrives_as_well() {
+    let mut net = chain();
+    net.send(A, C, b"open").unwrap();
+    net.run_a_little();
+    let (to, now) = (net.id(C), net.clock.now());
+    net.nodes[B].handle_room(0, now);
+    for flow in std::iter::repeat_n(FlowId(1), 1000).chain([FlowId(2)]) {
+        let payload = vec![u8::try_from(flow.0).unwrap(); 1000];
+        let sending = Sending { destination: to, flow, is_reply: false, payload: &payload };
+        net.nodes[A].send(sending, now).unwrap();
+    }
+    net.run_a_little();
+
+    let now = net.clock.now();
+    net.nodes[B].handle_room(usize::MAX, now);
+    net.run_a_little();
+
+    let delivered = net.delivered(C);
+    assert_eq!(delivered.len(), 1 + 1000 + 1, "records that come late are opened");
+    let place = delivered.iter().position(|payload| payload[0] == 2).unwrap();
+    assert!(place <= 3, "{place} of 1000 went before it");
+}
+
+#[test]
 fn the_queue_has_a_ceiling_of_bytes_and_one_of_time_and_each_drop_has_its_reason() {
     let mut net = chain();
     net.cut_both(B, C);

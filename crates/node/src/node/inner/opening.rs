@@ -20,9 +20,9 @@ const HANDSHAKE_MTU: u16 = 1280 - 48 - 37 - 54;
 /// The smallest that OpenSSL makes: a way whose frames are smaller carries no inner session.
 const HANDSHAKE_MTU_MIN: u16 = 256;
 
-/// How many records a late one may be behind: fair queues let others overtake it. As much as 4096 full
-/// packets of busier flows, or 40 ms at 100,000 packets a second; 512 bytes for each session.
-const LATE_RECORDS: u64 = 4096;
+/// How many records a late one may be behind: fair queues let others overtake it, and a full one holds 1300
+/// frames of full size, or 6500 of 100 bytes. 1 KiB for each session.
+const LATE_RECORDS: u64 = 8192;
 
 impl Node {
     /// Sees to it that a session with a node is being opened.
