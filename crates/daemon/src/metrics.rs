@@ -169,9 +169,12 @@ fn health(desk: &Desk) -> Answer {
 
 fn look(desk: &Desk) -> Result<Look, Refusal> {
     let status = desk.handle.status()?;
-    let (reachable, certificate_expires) =
-        desk.handle.with_node(|node, _| (node.reachable(), node.certificate_expires_at()))?;
-    Ok(Look { status, reachable, certificate_expires, at: clock::now(), started: desk.started })
+    let (reachable, certificate_expires, queues, inner) = desk.handle.with_node(|node, _| {
+        (node.reachable(), node.certificate_expires_at(), node.queues(), node.inner_sessions())
+    })?;
+    let inner = inner.into_iter().map(|view| (desk.name(&view.peer).name, view)).collect();
+    let (at, started) = (clock::now(), desk.started);
+    Ok(Look { status, queues, inner, reachable, certificate_expires, at, started })
 }
 
 /// What the page shows, in the words of the control socket.

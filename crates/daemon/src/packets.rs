@@ -32,47 +32,29 @@ pub trait PacketPort: Send {
     fn deliver(&mut self, packet: &DeliveredPacket) -> bool;
 }
 
-/// Why a packet went no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PacketDrop {
-    /// It is no IP packet.
-    Malformed,
-    /// It is for many at once, or for nobody.
-    NotForOne,
-    /// No node that is known has its destination address.
-    UnknownDestination,
-    /// There is no way to the node that has its destination address.
-    NoRoute,
-    /// It does not fit.
-    TooBig,
-    /// The node refused to send it for another reason.
-    Unsent,
-    /// Its source address is not that of the node that sent it.
-    ForeignSource,
-    /// Its destination address is not ours.
-    ForeignDestination,
-    /// A relay marked it for congestion, of which its sender could not have learned.
-    MarkedInVain,
-    /// Nobody here takes it.
-    NoPort,
-}
-
-impl PacketDrop {
-    /// Returns the reason as counters name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::NotForOne => "not-for-one",
-            Self::UnknownDestination => "unknown-destination",
-            Self::NoRoute => "no-route",
-            Self::TooBig => "too-big",
-            Self::Unsent => "unsent",
-            Self::ForeignSource => "foreign-source",
-            Self::ForeignDestination => "foreign-destination",
-            Self::MarkedInVain => "marked-in-vain",
-            Self::NoPort => "no-port",
-        }
+peerbound_node::reasons! {
+    /// Why a packet went no further.
+    pub enum PacketDrop {
+        /// It is no IP packet.
+        Malformed => "malformed",
+        /// It is for many at once, or for nobody.
+        NotForOne => "not-for-one",
+        /// No node that is known has its destination address.
+        UnknownDestination => "unknown-destination",
+        /// There is no way to the node that has its destination address.
+        NoRoute => "no-route",
+        /// It does not fit.
+        TooBig => "too-big",
+        /// The node refused to send it for another reason.
+        Unsent => "unsent",
+        /// Its source address is not that of the node that sent it.
+        ForeignSource => "foreign-source",
+        /// Its destination address is not ours.
+        ForeignDestination => "foreign-destination",
+        /// A relay marked it for congestion, of which its sender could not have learned.
+        MarkedInVain => "marked-in-vain",
+        /// Nobody here takes it.
+        NoPort => "no-port",
     }
 }
 

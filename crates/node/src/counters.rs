@@ -5,106 +5,67 @@ use std::collections::BTreeMap;
 
 use peerbound_dtls::DiscardCounts;
 
-/// Why a frame went no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FrameDrop {
-    /// The plaintext of the record is no frame, or its payload not what its kind says.
-    BadFrame,
-    /// It was seen before.
-    Duplicate,
-    /// There is no way to its destination.
-    NoRoute,
-    /// It has passed as many relays as it may.
-    HopLimit,
-    /// It does not fit the next link.
-    TooBig,
-    /// One of our own: as much waits to be sent as may wait, and most of it is of the same flow.
-    QueueFull,
-    /// It stood too long in a queue that did not get shorter (RFC 8289).
-    Codel,
-    /// It was the oldest of the flow that took most of a queue that was full.
-    QueueBytes,
-    /// A routing frame that is not from the neighbour itself, or not for us.
-    NotFromNeighbour,
-    /// Its kind has no meaning at its destination in this version.
-    Unsupported,
-    /// The next link's session failed while sealing.
-    LinkFailed,
-    /// An answer to a question that was not asked, or more of them than it may have.
-    Unasked,
-    /// A payload in the clear from a node with which we speak in inner sessions only.
-    ClearRefused,
-    /// A frame of an inner session from a node with which we hold none.
-    InnerRefused,
-    /// A frame of an inner session that is not there.
-    NoInnerSession,
-    /// Its inner session discarded the record; [`Counters::inner_discarded`] knows why.
-    InnerRecord,
-    /// A hello of an inner session for which there is no budget.
-    InnerThrottled,
-    /// More waits for an inner session to open than may wait, or too many sessions are being opened.
-    InnerQueueFull,
-    /// It waited for an inner session that could not be opened.
-    InnerFailed,
-    /// It waited for an inner session for too long.
-    InnerExpired,
-}
+use crate::reasons;
 
-impl FrameDrop {
-    /// Returns the reason as counters name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BadFrame => "bad-frame",
-            Self::Duplicate => "duplicate",
-            Self::NoRoute => "no-route",
-            Self::HopLimit => "hop-limit",
-            Self::TooBig => "too-big",
-            Self::QueueFull => "queue-full",
-            Self::Codel => "codel",
-            Self::QueueBytes => "queue-bytes",
-            Self::NotFromNeighbour => "not-from-neighbour",
-            Self::Unsupported => "unsupported",
-            Self::LinkFailed => "link-failed",
-            Self::Unasked => "unasked",
-            Self::ClearRefused => "clear-refused",
-            Self::InnerRefused => "inner-refused",
-            Self::NoInnerSession => "no-inner-session",
-            Self::InnerRecord => "inner-record",
-            Self::InnerThrottled => "inner-throttled",
-            Self::InnerQueueFull => "inner-queue-full",
-            Self::InnerFailed => "inner-failed",
-            Self::InnerExpired => "inner-expired",
-        }
+reasons! {
+    /// Why a frame went no further.
+    pub enum FrameDrop {
+        /// The plaintext of the record is no frame, or its payload not what its kind says.
+        BadFrame => "bad-frame",
+        /// It was seen before.
+        Duplicate => "duplicate",
+        /// There is no way to its destination.
+        NoRoute => "no-route",
+        /// It has passed as many relays as it may.
+        HopLimit => "hop-limit",
+        /// It does not fit the next link.
+        TooBig => "too-big",
+        /// One of our own: as much waits to be sent as may wait, and most of it is of the same flow.
+        QueueFull => "queue-full",
+        /// It stood too long in a queue that did not get shorter (RFC 8289).
+        Codel => "codel",
+        /// It was the oldest of the flow that took most of a queue that was full.
+        QueueBytes => "queue-bytes",
+        /// A routing frame that is not from the neighbour itself, or not for us.
+        NotFromNeighbour => "not-from-neighbour",
+        /// Its kind has no meaning at its destination in this version.
+        Unsupported => "unsupported",
+        /// The next link's session failed while sealing.
+        LinkFailed => "link-failed",
+        /// An answer to a question that was not asked, or more of them than it may have.
+        Unasked => "unasked",
+        /// A payload in the clear from a node with which we speak in inner sessions only.
+        ClearRefused => "clear-refused",
+        /// A frame of an inner session from a node with which we hold none.
+        InnerRefused => "inner-refused",
+        /// A frame of an inner session that is not there.
+        NoInnerSession => "no-inner-session",
+        /// Its inner session discarded the record; [`Counters::inner_discarded`] knows why.
+        InnerRecord => "inner-record",
+        /// A hello of an inner session for which there is no budget.
+        InnerThrottled => "inner-throttled",
+        /// More waits for an inner session to open than may wait, or too many sessions are being opened.
+        InnerQueueFull => "inner-queue-full",
+        /// It waited for an inner session that could not be opened.
+        InnerFailed => "inner-failed",
+        /// It waited for an inner session for too long.
+        InnerExpired => "inner-expired",
     }
 }
 
-/// Why a datagram was dropped before any session judged its records, or before it was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DatagramDrop {
-    /// No session belongs to its source address.
-    NoSession,
-    /// A hello that a stateless server cannot answer.
-    HelloRefused,
-    /// More verified hellos than a prefix may send.
-    HelloThrottled,
-    /// As many half-open handshakes as there may be, and no site has more of them than this one.
-    HalfOpenFull,
-    /// One of ours, of a handshake or to a stranger: as much waits to be sent as may wait.
-    QueueFull,
-}
-
-impl DatagramDrop {
-    /// Returns the reason as counters name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoSession => "no-session",
-            Self::HelloRefused => "hello-refused",
-            Self::HelloThrottled => "hello-throttled",
-            Self::HalfOpenFull => "half-open-full",
-            Self::QueueFull => "queue-full",
-        }
+reasons! {
+    /// Why a datagram was dropped before any session judged its records, or before it was sent.
+    pub enum DatagramDrop {
+        /// No session belongs to its source address.
+        NoSession => "no-session",
+        /// A hello that a stateless server cannot answer.
+        HelloRefused => "hello-refused",
+        /// More verified hellos than a prefix may send.
+        HelloThrottled => "hello-throttled",
+        /// As many half-open handshakes as there may be, and no site has more of them than this one.
+        HalfOpenFull => "half-open-full",
+        /// One of ours, of a handshake or to a stranger: as much waits to be sent as may wait.
+        QueueFull => "queue-full",
     }
 }
 

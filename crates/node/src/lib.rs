@@ -27,6 +27,7 @@ mod node;
 mod outbound;
 mod path_mtus;
 mod queue;
+mod reasons;
 mod relay;
 mod return_paths;
 mod router;

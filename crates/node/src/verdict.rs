@@ -5,36 +5,23 @@ use std::fmt;
 use peerbound_dtls::{Discard, Outcome};
 
 use crate::counters::DatagramDrop;
+use crate::reasons;
 
-/// What held a datagram up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lock {
-    /// The socket's own filter: it never reached the node.
-    Kernel,
-    /// No session belongs to its source address (RFC 6347, 4.1.1).
-    Demux,
-    /// It is no record that the session could have received.
-    Gate,
-    /// Its record number was seen, or is too old (RFC 6347, 4.1.2.6).
-    Replay,
-    /// It does not verify under the session's keys (RFC 6347, 4.1.2.7).
-    RecordAuth,
-    /// The certificate is not that of someone we admit.
-    Identity,
-}
-
-impl Lock {
-    /// Returns the word for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kernel => "kernel",
-            Self::Demux => "demux",
-            Self::Gate => "gate",
-            Self::Replay => "replay",
-            Self::RecordAuth => "record-auth",
-            Self::Identity => "identity",
-        }
+reasons! {
+    /// What held a datagram up.
+    pub enum Lock {
+        /// The socket's own filter: it never reached the node.
+        Kernel => "kernel",
+        /// No session belongs to its source address (RFC 6347, 4.1.1).
+        Demux => "demux",
+        /// It is no record that the session could have received.
+        Gate => "gate",
+        /// Its record number was seen, or is too old (RFC 6347, 4.1.2.6).
+        Replay => "replay",
+        /// It does not verify under the session's keys (RFC 6347, 4.1.2.7).
+        RecordAuth => "record-auth",
+        /// The certificate is not that of someone we admit.
+        Identity => "identity",
     }
 }
 

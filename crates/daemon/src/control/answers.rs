@@ -20,7 +20,8 @@ pub use explain::{
 pub use graph::{GraphAnswer, GraphLink};
 pub use log::LogAnswer;
 pub use neighbours::{
-    InnerSessionAnswer, NeighbourAnswer, NeighboursAnswer, NodeName, SessionAnswer, SessionsAnswer,
+    InnerSessionAnswer, NeighbourAnswer, NeighboursAnswer, NodeName, QueueAnswer, SessionAnswer,
+    SessionsAnswer,
 };
 pub use pcap::{CopyAnswer, PcapAnswer};
 pub use ping::{PingAnswer, PingSummary};

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbound_dtls::DiscardCounts;
-use peerbound_node::{DatagramDrop, Direction, Lock, NeighbourView};
+use peerbound_node::{
+    DatagramDrop, Direction, FrameDrop, InnerState, InnerView, Lock, NeighbourView, QueueView,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -15,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::daemon::Status;
+use crate::packets::PacketDrop;
 
 /// The type of what [`exposition`] writes.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,6 +26,10 @@ pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) status: Status,
+    /// The queues to all neighbours.
+    pub(super) queues: Vec<QueueView>,
+    /// The inner sessions, each with the name of the node at its other end.
+    pub(super) inner: Vec<(String, InnerView)>,
     /// Nodes to which there is a learned way.
     pub(super) reachable: usize,
     /// Until when our certificate is good, in seconds since 1970.
@@ -49,7 +56,9 @@ impl Collector for Look {
         let mut page = Page(encoder);
         self.node(&mut page)?;
         self.drops(&mut page)?;
-        self.neighbours(&mut page)
+        self.neighbours(&mut page)?;
+        self.queues(&mut page)?;
+        self.inner_sessions(&mut page)
     }
 }
 
@@ -103,30 +112,33 @@ impl Look {
 
     fn drops(&self, page: &mut Page<'_>) -> fmt::Result {
         let Status { counters, packets, socket, .. } = &self.status;
-        let datagrams = counters.datagrams_dropped.iter().map(|(why, count)| (why.name(), *count));
+        let datagrams =
+            DatagramDrop::ALL.iter().map(|why| (why.name(), of(&counters.datagrams_dropped, why)));
         let datagrams = datagrams.chain([("from-port-zero", socket.from_port_zero)]);
         let help = "Datagrams dropped before a session judged them, or before they were sent";
         page.by("reason", "datagrams_dropped", help, datagrams)?;
         let records = counters.records_discarded.iter().map(|(why, count)| (why.name(), count));
         page.by("reason", "records_discarded", "Records that link sessions discarded", records)?;
-        let frames = counters.frames_dropped.iter().map(|(why, count)| (why.name(), *count));
+        let frames = FrameDrop::ALL.iter().map(|why| (why.name(), of(&counters.frames_dropped, why)));
         page.by("reason", "frames_dropped", "Frames that went no further", frames)?;
-        let packets = packets.dropped.iter().map(|(why, count)| (why.name(), *count));
+        let packets = PacketDrop::ALL.iter().map(|why| (why.name(), of(&packets.dropped, why)));
         page.by("reason", "packets_dropped", "IP packets that went no further", packets)?;
         let locks = self.locks();
-        let locks = locks.iter().map(|(lock, count)| (lock.name(), *count));
+        // The kernel's own filter tells nobody.
+        let told = Lock::ALL.iter().filter(|lock| **lock != Lock::Kernel);
+        let locks = told.map(|lock| (lock.name(), of(&locks, lock)));
         page.by("lock", "datagrams_locked_out", "What was held up, by the lock that did", locks)
     }
 
-    /// Counts by lock what was dropped under finer reasons. The kernel's own filter tells nobody.
+    /// Counts by lock what was dropped under finer reasons.
     fn locks(&self) -> BTreeMap<Lock, u64> {
         let counters = &self.status.counters;
         let mut locks = locks_of(&counters.records_discarded);
         let mut add = |lock, count| *locks.entry(lock).or_default() += count;
-        let of = |reason| counters.datagrams_dropped.get(&reason).copied().unwrap_or_default();
-        add(Lock::Demux, of(DatagramDrop::NoSession));
-        add(Lock::Gate, of(DatagramDrop::HelloRefused) + of(DatagramDrop::HelloThrottled));
-        add(Lock::Gate, of(DatagramDrop::HalfOpenFull));
+        let dropped = |reason| of(&counters.datagrams_dropped, &reason);
+        add(Lock::Demux, dropped(DatagramDrop::NoSession));
+        add(Lock::Gate, dropped(DatagramDrop::HelloRefused) + dropped(DatagramDrop::HelloThrottled));
+        add(Lock::Gate, dropped(DatagramDrop::HalfOpenFull));
         add(Lock::Identity, counters.peers_refused);
         locks
     }
@@ -134,19 +146,19 @@ impl Look {
     fn neighbours(&self, page: &mut Page<'_>) -> fmt::Result {
         let views = &self.status.neighbours;
         let is_up = |view: &NeighbourView| Some(i64::from(view.is_usable));
-        page.for_each(views, "neighbour_up", "1 if frames pass both ways", is_up)?;
-        page.for_each(views, "neighbour_hears", "1 if we hear it", |view| {
-            Some(i64::from(view.hears(self.at) == Direction::Works))
-        })?;
-        page.for_each(views, "neighbour_heard", "1 if it hears us", |view| {
-            Some(i64::from(view.is_heard(self.at) == Direction::Works))
-        })?;
+        let mut each = |name, help, value: &dyn Fn(&NeighbourView) -> Option<i64>| {
+            let values = views.iter().filter_map(|view| Some((view.name.as_str(), value(view)?)));
+            page.gauges("neighbour", name, help, values)
+        };
+        each("neighbour_up", "1 if frames pass both ways", &is_up)?;
+        let hears = |view: &NeighbourView| Some(i64::from(view.hears(self.at) == Direction::Works));
+        each("neighbour_hears", "1 if we hear it", &hears)?;
+        let is_heard = |view: &NeighbourView| Some(i64::from(view.is_heard(self.at) == Direction::Works));
+        each("neighbour_heard", "1 if it hears us", &is_heard)?;
         let help = "The smoothed round trip to it, in microseconds";
-        page.for_each(views, "neighbour_round_trip_microseconds", help, |view| {
-            view.round_trip.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
-        })?;
+        each("neighbour_round_trip_microseconds", help, &|view| view.round_trip.map(micros))?;
         let help = "The largest frame that goes to it whole, in bytes";
-        page.for_each(views, "neighbour_frame_bytes_max", help, |view| view.frame_bytes_max.map(count))?;
+        each("neighbour_frame_bytes_max", help, &|view| view.frame_bytes_max.map(count))?;
         let name = |view: &NeighbourView| view.name.clone();
         let traffic = |pick: fn(&NeighbourView) -> u64| {
             views.iter().map(move |view| (name(view), pick(view))).collect::<Vec<_>>()
@@ -173,6 +185,69 @@ impl Look {
             .collect();
         page.labelled("neighbour_records_locked_out", "Records of it held up, by the lock that did", &locked)
     }
+}
+
+/// What waits for each neighbour, what became of what waited, and who speaks with whom inside.
+impl Look {
+    fn queues(&self, page: &mut Page<'_>) -> fmt::Result {
+        let queues = || {
+            let name = |queue: &QueueView| {
+                let mut views = self.status.neighbours.iter();
+                views.find(|view| view.id == queue.neighbour).map(|view| view.name.as_str())
+            };
+            self.queues.iter().filter_map(move |queue| Some((name(queue)?, queue)))
+        };
+        for (metric, help, value) in [
+            (
+                "queue_frames",
+                "Frames that wait for it",
+                (|queue| count(queue.frames)) as fn(&QueueView) -> i64,
+            ),
+            ("queue_bytes", "Bytes of frames that wait for it", |queue| count(queue.bytes)),
+            ("queue_flows", "Flows with frames that wait for it", |queue| count(queue.flows)),
+            ("queue_delay_microseconds", "How long the frame that left last had waited", |queue| {
+                micros(queue.sojourn)
+            }),
+            ("queue_oldest_microseconds", "How long the oldest frame waits", |queue| micros(queue.oldest)),
+        ] {
+            page.gauges("neighbour", metric, help, queues().map(|(name, queue)| (name, value(queue))))?;
+        }
+        let passed = queues().map(|(name, queue)| (name, queue.passed));
+        page.by("neighbour", "queue_frames_passed", "Frames that had to wait and have left", passed)?;
+        let marked = queues().map(|(name, queue)| (name, queue.marked));
+        page.by("neighbour", "queue_frames_marked", "Frames that left with a mark of congestion", marked)?;
+        let dropped: Vec<_> = queues()
+            .flat_map(|(name, queue)| {
+                let reasons = queue.dropped.iter();
+                reasons.map(move |(why, count)| ([("neighbour", name), ("reason", why.name())], *count))
+            })
+            .collect();
+        page.labelled("queue_frames_dropped", "Frames dropped from it, by reason", &dropped)
+    }
+
+    fn inner_sessions(&self, page: &mut Page<'_>) -> fmt::Result {
+        let each = |value: fn(&InnerView) -> u64| {
+            self.inner.iter().map(move |(peer, view)| (peer.as_str(), value(view)))
+        };
+        let stands = self.inner.iter();
+        let stands =
+            stands.map(|(peer, view)| (peer.as_str(), i64::from(view.state == InnerState::Established)));
+        page.gauges("peer", "inner_session_established", "1 if payloads pass in it", stands)?;
+        for (metric, help, value) in [
+            ("inner_bytes_sent", "Bytes of payload to it", (|view| view.bytes.0) as fn(&InnerView) -> u64),
+            ("inner_bytes_received", "Bytes of payload from it", |view| view.bytes.1),
+        ] {
+            page.by("peer", metric, help, each(value))?;
+        }
+        let counters = &self.status.counters;
+        let records = counters.inner_discarded.iter().map(|(why, count)| (why.name(), count));
+        page.by("reason", "inner_records_discarded", "Records that inner sessions discarded", records)
+    }
+}
+
+/// Returns what was counted under a reason.
+fn of<R: Ord>(counts: &BTreeMap<R, u64>, reason: &R) -> u64 {
+    counts.get(reason).copied().unwrap_or_default()
 }
 
 fn locks_of(discards: &DiscardCounts) -> BTreeMap<Lock, u64> {
@@ -223,21 +298,18 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A gauge for each neighbour that has one.
-    fn for_each(
+    /// A gauge for each value of one label.
+    fn gauges<'v>(
         &mut self,
-        views: &[NeighbourView],
+        label: &'static str,
         name: &str,
         help: &str,
-        value: impl Fn(&NeighbourView) -> Option<i64>,
+        values: impl Iterator<Item = (&'v str, i64)>,
     ) -> fmt::Result {
         let kind = ConstGauge::new(0_i64).metric_type();
         let mut family = self.0.encode_descriptor(name, help, None, kind)?;
-        for view in views {
-            if let Some(value) = value(view) {
-                let labels = [("neighbour", view.name.as_str())];
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-            }
+        for (owner, value) in values {
+            ConstGauge::new(value).encode(family.encode_family(&[(label, owner)])?)?;
         }
         Ok(())
     }
@@ -245,6 +317,10 @@ impl Page<'_> {
 
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn to_signed(number: u64) -> i64 {

@@ -35,6 +35,13 @@ fn neighbours_drops_and_locks_are_counted_as_prometheus_reads_them() {
         "peerbound_neighbour_heard{neighbour=\"node2\"} 1",
         "peerbound_frames_lost_count_of 0",
         "# TYPE peerbound_frames_dropped counter",
+        // From the start, so that the first event has a rate.
+        "peerbound_frames_dropped_total{reason=\"codel\"} 0",
+        "peerbound_datagrams_dropped_total{reason=\"half-open-full\"} 0",
+        "peerbound_packets_dropped_total{reason=\"too-big\"} 0",
+        "peerbound_datagrams_locked_out_total{lock=\"identity\"} 0",
+        "peerbound_queue_frames{neighbour=\"node0\"} 0",
+        "peerbound_queue_frames_passed_total{neighbour=\"node2\"} 0",
     ] {
         assert!(text.lines().any(|of_page| of_page == line), "{line} in {text}");
     }

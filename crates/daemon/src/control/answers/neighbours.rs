@@ -60,10 +60,36 @@ pub struct NeighbourAnswer {
     pub frames_received: u64,
     /// Their bytes.
     pub bytes_received: u64,
+    /// What waits for it.
+    #[serde(default)]
+    pub queue: QueueAnswer,
     /// Why it was last lost or not reached, whatever came after that.
     pub last_error: Option<String>,
     /// How long ago that was, in milliseconds.
     pub last_error_age_ms: Option<u64>,
+}
+
+/// The queue of frames for a neighbour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueAnswer {
+    /// Frames that wait.
+    pub frames: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Flows that have frames here.
+    pub flows: usize,
+    /// How long the frame that left last had waited, in microseconds.
+    pub delay_us: u64,
+    /// How long the frame that has waited longest waits already, in microseconds.
+    pub oldest_us: u64,
+    /// Frames that had to wait and have left.
+    pub passed: u64,
+    /// Frames that left with a mark of congestion.
+    pub marked: u64,
+    /// Frames dropped from it, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// The rate that was set, in bits a second.
+    pub rate_bits_per_second: Option<u64>,
 }
 
 /// The sessions that are established.

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use peerbound_dtls::Role;
-use peerbound_node::NeighbourView;
+use peerbound_node::{NeighbourView, QueueView, Rate};
 use serde_json::Value;
 
-use crate::control::answers::{NeighbourAnswer, NeighboursAnswer};
+use crate::control::answers::{NeighbourAnswer, NeighboursAnswer, QueueAnswer};
 use crate::control::desk::Desk;
 use crate::control::error::Refusal;
 use crate::control::replies::Replies;
@@ -19,11 +19,29 @@ pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -
 
 /// Looks at the neighbours.
 pub(crate) fn neighbours(desk: &Desk) -> Result<NeighboursAnswer, Refusal> {
-    let (views, now) = desk.handle.with_node(|node, now| (node.neighbours(), now))?;
-    Ok(NeighboursAnswer { neighbours: views.iter().map(|view| neighbour(desk, view, now)).collect() })
+    let (views, queues, now) = desk.handle.with_node(|node, now| (node.neighbours(), node.queues(), now))?;
+    let neighbour = |view: &NeighbourView| {
+        let queue = queues.iter().find(|queue| queue.neighbour == view.id).map(queue).unwrap_or_default();
+        neighbour(desk, view, queue, now)
+    };
+    Ok(NeighboursAnswer { neighbours: views.iter().map(neighbour).collect() })
 }
 
-fn neighbour(desk: &Desk, view: &NeighbourView, now: Instant) -> NeighbourAnswer {
+fn queue(view: &QueueView) -> QueueAnswer {
+    QueueAnswer {
+        frames: view.frames,
+        bytes: view.bytes,
+        flows: view.flows,
+        delay_us: microseconds(view.sojourn),
+        oldest_us: microseconds(view.oldest),
+        passed: view.passed,
+        marked: view.marked,
+        dropped: view.dropped.iter().map(|(why, count)| (why.name().to_owned(), *count)).collect(),
+        rate_bits_per_second: view.rate.map(Rate::bits_per_second),
+    }
+}
+
+fn neighbour(desk: &Desk, view: &NeighbourView, queue: QueueAnswer, now: Instant) -> NeighbourAnswer {
     let age = |since: Option<Instant>| since.map(|since| milliseconds(now.saturating_duration_since(since)));
     NeighbourAnswer {
         node: desk.name(&view.id),
@@ -46,6 +64,7 @@ fn neighbour(desk: &Desk, view: &NeighbourView, now: Instant) -> NeighbourAnswer
         bytes_sent: view.traffic.bytes_sent,
         frames_received: view.traffic.frames_received,
         bytes_received: view.traffic.bytes_received,
+        queue,
         last_error: view.last_error.clone(),
         last_error_age_ms: age(view.last_error_at),
     }
