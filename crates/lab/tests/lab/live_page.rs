@@ -28,7 +28,7 @@ fn the_page_shows_neighbours_and_a_direct_reply_that_is_dropped_while_one_looks(
     };
     let start = |us: &Identity, neighbours| -> Result<Daemon> {
         let context = Context::new(ContextConfig::new(us.clone(), vec![authority.to_root()]))?;
-        let node = NodeConfig { neighbours, ..NodeConfig::new(context) };
+        let node = NodeConfig { neighbours, measure_round_trips: true, ..NodeConfig::new(context) };
         Ok(Daemon::start(DaemonConfig::new(node, ANY))?)
     };
     let relay = start(&b, vec![neighbour(&a, None), neighbour(&c, None)])?;
@@ -41,6 +41,12 @@ fn the_page_shows_neighbours_and_a_direct_reply_that_is_dropped_while_one_looks(
         "A is up and C is not",
         "document.querySelector('#neighbours tbody')?.rows.length === 2 && document.querySelectorAll('#neighbours .up').length === 1",
     )?;
+    wait_until(
+        &browser,
+        "the round trip to A is shown",
+        r"/\d ms/.test(document.querySelector('#neighbours .up').closest('tr').innerText)",
+    )?;
+    ensure!(browser.text("#queues")?.contains("Nothing had to wait."), "nothing waits");
     let stranger = UdpSocket::bind(ANY)?;
     stranger.send_to(&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 7], relay.address())?;
     wait_until(
