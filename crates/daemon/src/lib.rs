@@ -11,6 +11,7 @@ mod data_thread;
 mod explain;
 mod forwards;
 mod kernel_buffer;
+mod lossy;
 mod metrics;
 mod names;
 mod observe;

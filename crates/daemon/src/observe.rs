@@ -4,16 +4,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use mio::Waker;
 use peerbound_dtls::{Role, SessionSecrets};
 use peerbound_node::{Event, Node, Reason, SessionSeen, Transmit, Verdict};
 use peerbound_wire::NodeId;
 
 use crate::clock;
+use crate::lossy::LossySender;
 
 /// Observations that may wait for their taker, as a size for the channel: 65,536 datagrams of 1400
 /// bytes are 92 MB at worst, some seconds of the fastest run that anyone reads.
@@ -74,9 +74,8 @@ pub enum Observed {
 #[derive(Debug, Clone)]
 pub struct Observer {
     station: usize,
-    sender: Sender<Observation>,
+    sender: LossySender<Observation>,
     waker: Option<Arc<Waker>>,
-    dropped: Arc<AtomicU64>,
 }
 
 impl Observer {
@@ -84,24 +83,17 @@ impl Observer {
     /// what they saw has one order. `waker` is woken when there is something to take.
     #[must_use]
     pub fn new(station: usize, sender: Sender<Observation>, waker: Option<Arc<Waker>>) -> Self {
-        Self { station, sender, waker, dropped: Arc::default() }
+        Self { station, sender: LossySender::new(sender), waker }
     }
 
     /// Returns how many observations found the channel full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.sender.dropped()
     }
 
     fn put(&self, what: Observed) {
-        let observation = Observation { station: self.station, at: clock::now(), what };
-        match self.sender.try_send(observation) {
-            // Whoever has gone away wants to know nothing.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        self.sender.put(Observation { station: self.station, at: clock::now(), what });
     }
 }
 

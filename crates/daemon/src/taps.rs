@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use peerbound_node::{Event, FrameCopy, Node, Reason, SessionSeen, Transmit, Verdict};
 use peerbound_wire::NodeId;
 
 use crate::clock;
+use crate::lossy::LossySender;
 
 /// Copies that may wait for their taker: 4096 of 1400 bytes are 5.7 MB for each tap.
 pub const TAPPED_MAX: usize = 4096;
@@ -103,8 +104,7 @@ impl Tap {
 #[derive(Debug)]
 struct Tapping {
     options: TapOptions,
-    copies: Sender<Tapped>,
-    dropped: Arc<AtomicU64>,
+    copies: LossySender<Tapped>,
 }
 
 /// The taps on a node.
@@ -127,8 +127,9 @@ impl Taps {
             return None;
         }
         let (copies, copies_out) = bounded(TAPPED_MAX);
-        let dropped = Arc::<AtomicU64>::default();
-        self.taps.push(Tapping { options, copies, dropped: Arc::clone(&dropped) });
+        let copies = LossySender::new(copies);
+        let dropped = copies.count();
+        self.taps.push(Tapping { options, copies });
         self.tell_node(node);
         Some(Tap { copies: copies_out, dropped })
     }
@@ -178,7 +179,7 @@ impl Taps {
     /// Forgets taps whose other end is gone, and lets the node do no more than the others want.
     pub(crate) fn forget_the_gone(&mut self, node: &mut Node) {
         let before = self.taps.len();
-        self.taps.retain(|tap| Arc::strong_count(&tap.dropped) > 1);
+        self.taps.retain(|tap| tap.copies.is_counted_elsewhere());
         if self.taps.len() != before {
             self.tell_node(node);
         }
@@ -197,12 +198,6 @@ impl Taps {
 
 impl Tapping {
     fn put(&self, what: Copied) {
-        match self.copies.try_send(Tapped { at: clock::now(), what }) {
-            // Whoever has gone away wants to know nothing.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        self.copies.put(Tapped { at: clock::now(), what });
     }
 }
