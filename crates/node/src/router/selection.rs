@@ -7,6 +7,7 @@ use peerbound_wire::{Metric, Path, SeqRequest};
 use crate::router::config::{COALESCE, COALESCE_BRIEFLY, PATH_AFTER, PATH_ATTEMPTS};
 use crate::router::feasibility::Distance;
 use crate::router::origins::{NO_SLOT, OWN_SLOT};
+use crate::router::proving::is_other_generation;
 use crate::router::{RouteChange, Router};
 
 /// The best of the ways of one kind.
@@ -52,7 +53,10 @@ impl Router {
             row.forget_path();
         }
         if before != after {
-            let concerns_all = before.1 != after.1 || (before.2 != after.2 && self.is_asked_for(number, now));
+            // Another generation may announce other prefixes, and the others hear of it from us alone.
+            let is_news = is_other_generation(before.2, after.2)
+                || (before.2 != after.2 && self.is_asked_for(number, now));
+            let concerns_all = before.1 != after.1 || is_news;
             self.on_changed(number, before.0, concerns_all, now);
         }
     }

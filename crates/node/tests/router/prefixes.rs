@@ -167,3 +167,25 @@ fn who_announces_something_else_is_asked_for_the_proof_without_need() {
     assert_eq!(victim.router.announcer_of(address("10.7.0.1")), None);
     assert_eq!(victim.router.announcer_of(address("10.8.0.1")), Some(ORIGIN));
 }
+
+/// What happened: an origin withdrew a prefix, and nodes behind its neighbours sent packets there for up to a
+/// quarter of an hour. A relay kept a newer sequence number to itself as long as the metric stayed, since nobody
+/// needs it, and the number is how others learn that there is another proof to fetch. Asserted is that
+/// another generation is passed on at once, and a mere number is not.
+#[test]
+fn a_relay_passes_on_that_an_origin_announces_something_else() {
+    let mut victim = Victim::new();
+    let former = [prefix("10.7.0.0/16")];
+    victim.hear_of(HONEST, &[(ORIGIN, 0, 100)]);
+    prove(&mut victim, HONEST, ORIGIN, 0, &former, &former);
+    victim.hear_of(HONEST, &[(ORIGIN, 1, 100)]);
+    prove(&mut victim, HONEST, ORIGIN, 1, &former, &former);
+    victim.wait(Duration::from_secs(2));
+    assert!(victim.told(MALLORY).iter().all(|(seqno, _)| *seqno == 0), "{:?}", victim.told(MALLORY));
+
+    victim.hear_of(HONEST, &[(ORIGIN, 64, 100)]);
+    prove(&mut victim, HONEST, ORIGIN, 64, &[], &former);
+    victim.wait(Duration::from_secs(2));
+
+    assert_eq!(victim.told(MALLORY).last().map(|(seqno, _)| *seqno), Some(64));
+}
