@@ -39,6 +39,37 @@ impl Host {
         (self.address, PORT).into()
     }
 
+    /// Returns the addresses that may be behind it: a network of its own, and the one that all nodes are in.
+    pub(crate) fn may_announce(&self) -> [String; 2] {
+        [self.site(), "10.77.0.0/24".to_owned()]
+    }
+
+    /// Returns the network behind it.
+    pub(crate) fn site(&self) -> String {
+        format!("10.8{}.0.0/16", self.number())
+    }
+
+    /// Returns the address of a host in the network behind it; its own is the first.
+    pub(crate) fn in_site(&self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 80 + self.number(), 0, number)
+    }
+
+    /// Gives it that network, with another host in it.
+    pub(crate) fn lead_to(&self, other: &Self) {
+        let peer = other.namespace.path();
+        self.run(&format!("ip link add site type veth peer name site netns {peer}"));
+        for (host, number) in [(self, 1), (other, 2)] {
+            host.run(&format!("ip addr add {}/16 dev site", self.in_site(number)));
+            host.run("ip link set site up");
+        }
+        other.run(&format!("ip route add default via {}", self.in_site(1)));
+        self.namespace.set("ipv4/ip_forward", "1").unwrap();
+    }
+
+    fn number(&self) -> u8 {
+        self.address.octets()[3]
+    }
+
     /// Runs a command of the system there, which must succeed.
     #[track_caller]
     pub(crate) fn run(&self, command: &str) -> String {

@@ -15,6 +15,7 @@ mod packets;
 mod restarts;
 mod ring;
 mod roaming;
+mod routes;
 mod seen;
 mod services;
 mod sizes;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use peerbound_daemon::control::ControlClient;
 use peerbound_daemon::unix_seconds;
-use peerbound_dtls::{Authority, Revoked, Validity, serial_number};
-use peerbound_node::node_id;
+use peerbound_dtls::{Authority, Certification, Revoked, Validity, serial_number};
+use peerbound_node::{node_id, prefix_uri};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -45,7 +45,9 @@ impl Mesh {
         mesh.write("ca.pem", &mesh.authority.certificate_to_pem().unwrap());
         mesh.write("crl.pem", &mesh.list_of(&[], 1));
         for host in hosts {
-            let identity = mesh.authority.issue(host.name, validity).unwrap();
+            let uris = host.may_announce().map(|prefix| prefix_uri(&prefix.parse().unwrap()));
+            let what = Certification { name: host.name, uris: &uris, validity };
+            let identity = mesh.authority.issue_as(&what).unwrap();
             mesh.serials.insert(host.name, serial_number(identity.certificate()).unwrap());
             mesh.overlay.insert(host.name, node_id(&identity.key_hash()).address());
             mesh.write(&format!("{}.pem", host.name), &identity.certificates_to_pem().unwrap());
@@ -61,6 +63,18 @@ impl Mesh {
             self.alter(host, "[node]", "[tun]\n[node]");
         }
         self
+    }
+
+    /// Lets a host announce a prefix, from its next start or reload on.
+    pub(crate) fn announce(&self, host: &Host, prefix: &str) {
+        self.alter(host, "[node]\n", &format!("[node]\nannounce = [\"{prefix}\"]\n"));
+    }
+
+    /// Lets a running node read its configuration again.
+    #[track_caller]
+    pub(crate) fn reload(&self, host: &Host) {
+        let reloaded = self.ask(host, "reload");
+        assert_eq!(reloaded["needs_restart"], json!([]), "{reloaded:#}");
     }
 
     /// Returns the address by which a host is known in the overlay.

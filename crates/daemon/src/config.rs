@@ -26,7 +26,7 @@ pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, R
 pub use metrics::MetricsFile;
 pub use resolver::{ResolverConfig, ResolverFile};
 pub use services::{Expose, Forward, ServicesConfig, ServicesFile, Transport};
-pub use tun::{TunConfig, TunFile};
+pub use tun::{RoutesFile, TunConfig, TunFile};
 pub use valid::DaemonConfig;
 
 pub(crate) use control::check_path as check_socket_path;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
-use peerbound_node::{Counters, Event, NeighbourView, Node, SendError};
+use peerbound_node::{Counters, Event, NeighbourView, Node, Routing, SendError};
 use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
@@ -22,7 +22,7 @@ use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
 use crate::resolver::{Resolver, ResolverError};
 use crate::socket::{BatchSocket, SocketCounters};
 use crate::taps::{Tap, TapOptions};
-use crate::tun::{Tun, TunError};
+use crate::tun::{HostRoutes, RouteKeeper, RouteRule, Tun, TunError};
 use crate::watch::{self, Watch, Watcher};
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
@@ -210,6 +210,8 @@ pub struct Daemon {
     resolver: Option<Resolver>,
     forwards: Option<JoinHandle<()>>,
     listens: Vec<(Transport, SocketAddr)>,
+    routes: Option<RouteKeeper>,
+    host_routes: Option<HostRoutes>,
     /// The thread that looks up names ends when this is dropped.
     _looking_up: Option<Sender<()>>,
 }
@@ -241,13 +243,16 @@ impl Daemon {
         }
         let seed = clock::seed().map_err(StartError::Chance)?;
         let boot_epoch = clock::boot_epoch().map_err(StartError::Chance)?;
+        let learns_ways = matches!(node.routing, Routing::Dynamic(_));
         let node = Node::new(node, seed, boot_epoch, clock::now());
         let id = node.id();
         let (commands, commands_in) = bounded(COMMANDS_MAX);
         let (events_out, events) = bounded(EVENTS_MAX);
         let (finished_out, finished) = bounded(1);
         let packet_bytes_max = tun.as_ref().map(|tun| usize::from(tun.mtu));
-        let tun = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?;
+        let host_routes = tun.as_ref().map(|tun| HostRoutes::of(tun.name.clone()));
+        let rule = tun.as_ref().map_or(RouteRule::None, |tun| tun.routes.clone());
+        let (tun, interface) = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?.unzip();
         // Last: it takes whatever nobody else wants.
         ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
         let has_tun = tun.is_some();
@@ -275,6 +280,14 @@ impl Daemon {
         let look_up = look_up.unwrap_or_else(|| Box::new(ask_the_system));
         let looking_up =
             Names::start(handle.clone(), address, endpoints, look_up).map_err(StartError::Thread)?;
+        // Where ways are not learned, nobody announces anything.
+        let routes = match (interface, &host_routes) {
+            (Some(interface), Some(shown)) if learns_ways && rule != RouteRule::None => {
+                let kept = RouteKeeper::start(handle.clone(), interface, rule, shown.clone());
+                Some(kept.map_err(StartError::Thread)?)
+            }
+            (Some(_) | None, Some(_) | None) => None,
+        };
         let mut daemon = Self {
             id,
             address,
@@ -287,6 +300,8 @@ impl Daemon {
             forwards,
             listens,
             resolver: None,
+            routes,
+            host_routes,
         };
         // After the interface: it may answer at its address. From here on a failure stops the node again.
         let started = resolver.map(|table| Resolver::start(table, &daemon.names, daemon.handle()));
@@ -316,6 +331,12 @@ impl Daemon {
     #[must_use]
     pub fn forwards(&self) -> &[(Transport, SocketAddr)] {
         &self.listens
+    }
+
+    /// Returns what shows the routes of this host into the overlay's interface, where there is one.
+    #[must_use]
+    pub fn host_routes(&self) -> Option<HostRoutes> {
+        self.host_routes.clone()
     }
 
     /// Returns what people call a node: its name from the configuration, else its short id.
@@ -435,6 +456,7 @@ impl Daemon {
         // Taken whatever comes of it: a thread that missed its deadline is not waited for once more.
         let thread = self.thread.take();
         self.resolver = None;
+        self.routes = None;
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
         let _ = self.handle.commands.send_timeout(command, deadline);

@@ -29,8 +29,8 @@ pub use clock::{now, unix_seconds};
 pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
     DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, MetricsFile,
-    NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutingFile,
-    ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
+    NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutesFile,
+    RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
@@ -44,6 +44,6 @@ pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};
 pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
-pub use tun::TunError;
+pub use tun::{HostRoute, HostRoutes, ROUTES_MAX, RouteRefusal, RouteRule, RouteStanding, TunError};
 pub use watch::{WATCHERS_MAX, Watch};
 pub use watching::Watcher;

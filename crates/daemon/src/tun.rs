@@ -16,7 +16,14 @@ use crate::config::TunConfig;
 use crate::packets::PacketPort;
 use crate::tun::interface::Interface;
 
+mod choice;
 mod interface;
+mod routes;
+
+pub use choice::{RouteRefusal, RouteRule};
+pub use routes::{HostRoute, HostRoutes, ROUTES_MAX, RouteStanding};
+
+pub(crate) use routes::RouteKeeper;
 
 /// Where the overlay's addresses are: those for one's own choice of RFC 4193, 3.1, which every id fits.
 const OVERLAY: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0)), 8);
@@ -66,8 +73,9 @@ pub(crate) struct Tun {
 }
 
 impl Tun {
-    /// Makes the interface with our address, up and with its routes.
-    pub(crate) fn open(config: &TunConfig, address: Ipv6Addr) -> Result<Self, TunError> {
+    /// Makes the interface with our address, up and with the route of the overlay's addresses; returns it,
+    /// and what sets more routes into it.
+    pub(crate) fn open(config: &TunConfig, address: Ipv6Addr) -> Result<(Self, Interface), TunError> {
         let name = &config.name;
         let builder = DeviceBuilder::new().name(name).layer(Layer::L3).packet_information(false);
         let device = builder.enable(false).build_sync().map_err(|source| error_of(name, source))?;
@@ -77,13 +85,13 @@ impl Tun {
         let mut interface = Interface::new(index).map_err(system("the kernel's routes cannot be reached"))?;
         interface.start(config.mtu).map_err(system("it cannot be started"))?;
         interface.add_address(address).map_err(system("our address cannot be set"))?;
-        if config.routes {
+        if config.routes != RouteRule::None {
             interface.add_route(OVERLAY.0, OVERLAY.1).map_err(system(
                 "the route fd00::/8 cannot be set (with `routes = false` in [tun] you set routes yourself)",
             ))?;
         }
         tracing::info!(name, %address, mtu = config.mtu, "The overlay has an interface");
-        Ok(Self { device: Arc::new(device) })
+        Ok((Self { device: Arc::new(device) }, interface))
     }
 
     /// Takes the next packet that this host sends, into `buffer`.

@@ -55,8 +55,8 @@ pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Tran
 pub use queue::{QUEUE_BYTES_MAX, QUEUES_BYTES_MAX, QueueView, Rate};
 pub use relay::ChosenBy;
 pub use router::{
-    CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook, RouteChange, RouteView,
-    Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
+    AnnouncedPrefixes, CandidateView, Feasibility, LINK_COST_DEFAULT, LinkCost, Proof, ProofBook,
+    RouteChange, RouteView, Router, RouterConfig, RouterCounters, RouterError, Signer, Standing, Trust,
 };
 pub use strays::{DroppedFrame, HEAD_BYTES, STRAYS_MAX, Stray};
 pub use traffic::Traffic;

@@ -118,6 +118,15 @@ impl Neighbour {
         first.into_iter().chain(given.iter().copied().filter(|address| Some(*address) != first)).collect()
     }
 
+    /// Lists where it is, was lately, or is dialled, as far as we know; some may stand there twice.
+    pub(crate) fn known_addresses(&self) -> Vec<SocketAddr> {
+        let mut known = self.addresses();
+        known.extend(&self.places);
+        known.extend(self.address());
+        known.extend(self.opening());
+        known
+    }
+
     /// Takes other addresses to dial from here on. What is being opened, or open, stays.
     pub(crate) fn set_addresses(&mut self, mut addresses: Vec<SocketAddr>, now: Instant) {
         addresses.truncate(ADDRESSES_MAX);

@@ -36,6 +36,7 @@ mod view;
 
 pub use config::{LINK_COST_DEFAULT, LinkCost, RouterConfig};
 pub use feasibility::Feasibility;
+pub use prefixes::AnnouncedPrefixes;
 pub use proof::{Proof, ProofBook, Signer, Trust};
 pub use view::{CandidateView, RouteView, Standing};
 

@@ -56,6 +56,15 @@ impl Prefix {
         self.bits >= MAPPED_BITS && self.address.to_ipv4_mapped().is_some()
     }
 
+    /// Returns its first address and its length as a routing table has them: one of IPv4 as IPv4.
+    #[must_use]
+    pub fn network(&self) -> (IpAddr, u8) {
+        match self.address.to_ipv4_mapped().filter(|_| self.is_ipv4()) {
+            Some(address) => (IpAddr::V4(address), self.bits - MAPPED_BITS),
+            None => (IpAddr::V6(self.address), self.bits),
+        }
+    }
+
     /// Returns whether it holds an address; one of IPv4 is given as v4-mapped.
     #[must_use]
     pub fn contains(&self, address: Ipv6Addr) -> bool {
@@ -78,10 +87,8 @@ fn mask(bits: u8) -> u128 {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address.to_ipv4_mapped().filter(|_| self.is_ipv4()) {
-            Some(address) => write!(f, "{address}/{}", self.bits - MAPPED_BITS),
-            None => write!(f, "{}/{}", self.address, self.bits),
-        }
+        let (address, bits) = self.network();
+        write!(f, "{address}/{bits}")
     }
 }
 

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use peerbound_daemon::control::answers::StatusAnswer;
+use peerbound_daemon::control::answers::{InterfaceAnswer, StatusAnswer};
 
 use crate::ask::{Nothing, Target, failure};
 use crate::columns::paragraph;
 use crate::outcome::{CommandResult, Outcome};
 use crate::output::Output;
 use crate::spans::span;
+
+/// Prefixes that one line names; `--json` names them all.
+const PREFIXES_SHOWN: usize = 8;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  peerbound status\n  peerbound status -c node.toml --json")]
@@ -69,10 +72,34 @@ fn text(status: &StatusAnswer) -> String {
         row("packets", format!("{} sent, {} taken", counters.packets_sent, counters.packets_delivered));
         row("  dropped", reasons(&counters.packets_dropped));
     }
+    if let Some(interface) = &status.interface {
+        row("interface", interface_text(interface));
+    }
     for warning in &status.warnings {
         lines.extend(paragraph("look at    ", 11, warning));
     }
     lines.join("\n")
+}
+
+/// Says where the interface leads besides the overlay's own addresses. What it does not lead to is warned of,
+/// unless somebody wanted it so.
+fn interface_text(interface: &InterfaceAnswer) -> String {
+    let led: Vec<_> = interface
+        .routes
+        .iter()
+        .filter(|route| matches!(route.state.as_str(), "set" | "held"))
+        .map(|route| route.prefix.as_str())
+        .collect();
+    match &led[..] {
+        [] => format!("{}, which leads to no announced prefix", interface.name),
+        led if led.len() <= PREFIXES_SHOWN => {
+            format!("{}, which leads to {}", interface.name, led.join(", "))
+        }
+        led => {
+            let (shown, others) = led.split_at(PREFIXES_SHOWN);
+            format!("{}, which leads to {} and {} others", interface.name, shown.join(", "), others.len())
+        }
+    }
 }
 
 fn way_back(return_path: &str) -> &str {

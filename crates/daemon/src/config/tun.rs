@@ -1,9 +1,11 @@
 //! The table `[tun]`: the interface through which programs of this host use the overlay.
 
+use peerbound_wire::Prefix;
 use serde::Deserialize;
 
 use crate::config::error::ConfigError;
 use crate::config::valid::Validation;
+use crate::tun::RouteRule;
 
 /// What the kernel takes as the name of an interface, less the byte that ends it (`IFNAMSIZ`).
 const NAME_BYTES_MAX: usize = 15;
@@ -17,6 +19,9 @@ const MTU_MIN: u16 = 1280;
 pub(crate) const OVERHEAD_BYTES: u16 = 37 + 54 + 37 + 1;
 const _: () = assert!(peerbound_wire::HEADER_BYTES == 54);
 
+/// Prefixes that may stand in `routes`: somebody has typed them, and each is compared with what is announced.
+const ROUTES_LISTED_MAX: usize = 256;
+
 /// The table as it is typed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,8 +30,18 @@ pub struct TunFile {
     pub name: Option<String>,
     /// The largest packet it takes, in bytes.
     pub mtu: Option<i64>,
-    /// Whether routes to other nodes are set.
-    pub routes: Option<bool>,
+    /// Which routes to other nodes are set.
+    pub routes: Option<RoutesFile>,
+}
+
+/// The values of `routes`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected true, false, or a list of prefixes as [\"10.0.0.0/8\"]")]
+pub enum RoutesFile {
+    /// All that can be set without harm, or none.
+    Switch(bool),
+    /// Those within these prefixes.
+    Within(Vec<String>),
 }
 
 /// The interface that is to be made.
@@ -36,8 +51,8 @@ pub struct TunConfig {
     pub name: String,
     /// The largest packet it takes, in bytes.
     pub mtu: u16,
-    /// Whether routes to other nodes are set.
-    pub routes: bool,
+    /// Which routes to other nodes are set.
+    pub routes: RouteRule,
 }
 
 impl Validation<'_> {
@@ -65,7 +80,24 @@ impl Validation<'_> {
                 })?
             }
         };
-        Ok(TunConfig { name, mtu, routes: file.routes.unwrap_or(true) })
+        Ok(TunConfig { name, mtu, routes: self.route_rule(file.routes.as_ref())? })
+    }
+
+    fn route_rule(&self, file: Option<&RoutesFile>) -> Result<RouteRule, ConfigError> {
+        let texts = match file {
+            None | Some(RoutesFile::Switch(true)) => return Ok(RouteRule::Harmless),
+            Some(RoutesFile::Switch(false)) => return Ok(RouteRule::None),
+            Some(RoutesFile::Within(texts)) => texts,
+        };
+        if texts.len() > ROUTES_LISTED_MAX {
+            let count = texts.len();
+            let problem = format!(
+                "{count} are more than the {ROUTES_LISTED_MAX} prefixes that may be listed: join some to a shorter one"
+            );
+            return Err(self.value("tun.routes", problem));
+        }
+        let parsed: Result<Vec<Prefix>, _> = texts.iter().map(|text| text.parse()).collect();
+        parsed.map(RouteRule::Within).map_err(|error| self.value("tun.routes", error.to_string()))
     }
 
     fn check_interface_name(&self, name: &str) -> Result<(), ConfigError> {

@@ -28,6 +28,7 @@ pub use ping::{PingAnswer, PingSummary};
 pub use reload::{ReloadAnswer, ReloadedKey};
 pub use routes::{CandidateAnswer, LearnedAnswer, ReturnPathAnswer, RouteAnswer, RoutesAnswer};
 pub use status::{
-    CertificateAnswer, CountersAnswer, NeighbourCount, RoutingAnswer, SocketAnswer, StatusAnswer,
+    CertificateAnswer, CountersAnswer, HostRouteAnswer, InterfaceAnswer, NeighbourCount, RoutingAnswer,
+    SocketAnswer, StatusAnswer,
 };
 pub use trace::{HopAnswer, TraceAnswer};

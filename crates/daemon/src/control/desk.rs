@@ -14,6 +14,7 @@ use crate::control::error::{ErrorCode, Refusal};
 use crate::control::log_book::Log;
 use crate::daemon::{Daemon, NodeHandle, Nodes};
 use crate::reload::Reloader;
+use crate::tun::HostRoutes;
 
 /// Everything that a request may use.
 pub(crate) struct Desk {
@@ -24,6 +25,7 @@ pub(crate) struct Desk {
     pub(crate) started: Instant,
     pub(crate) log: Option<Log>,
     pub(crate) reloader: Option<Arc<Reloader>>,
+    pub(crate) host_routes: Option<HostRoutes>,
     own_name: String,
     names: Arc<Nodes>,
 }
@@ -39,6 +41,7 @@ impl Desk {
             started: clock::now(),
             log,
             reloader,
+            host_routes: daemon.host_routes(),
             own_name: own_name(daemon),
             names: daemon.names(),
         }

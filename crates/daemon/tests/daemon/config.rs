@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use peerbound_daemon::{ConfigError, ConfigFile, ControlConfig, DaemonConfig, unix_seconds};
+use peerbound_daemon::{ConfigError, ConfigFile, ControlConfig, DaemonConfig, RouteRule, unix_seconds};
 use peerbound_dtls::{Authority, Identity, Validity};
 use peerbound_node::{EndToEnd, Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
@@ -126,13 +126,26 @@ fn services_of_this_host_are_taken_as_they_are_meant() {
     let config = site.load(&text).unwrap();
 
     let tun = config.tun.unwrap();
-    assert_eq!((tun.name.as_str(), tun.mtu, tun.routes), ("peerbound0", 1500 - 129, true));
+    assert_eq!((tun.name.as_str(), tun.mtu, tun.routes), ("peerbound0", 1500 - 129, RouteRule::Harmless));
     let resolver = config.resolver.unwrap();
     assert_eq!(resolver.listen, Some(SocketAddr::from((site.id("A").address(), 53))));
     assert!(!resolver.serves_all);
     assert!(resolver.hosts_file.is_some_and(|path| path.ends_with("hosts") && path.is_absolute()));
     let plain = site.load(GOOD).unwrap();
     assert!(plain.tun.is_none() && plain.resolver.is_none());
+}
+
+#[test]
+fn routes_of_the_host_are_all_that_do_no_harm_or_those_within_a_list_or_none() {
+    let site = Site::new();
+    let roomy = GOOD.replace("1200", "1500");
+    let rule = |line: &str| site.load(&format!("{roomy}\n[tun]\n{line}\n")).unwrap().tun.unwrap().routes;
+
+    assert_eq!(rule("routes = true"), RouteRule::Harmless);
+    assert_eq!(rule("routes = false"), RouteRule::None);
+    let listed = ["10.0.0.0/8", "::/0"].map(|text| text.parse().unwrap());
+    assert_eq!(rule("routes = [\"10.0.0.0/8\", \"::/0\"]"), RouteRule::Within(listed.to_vec()));
+    assert_eq!(rule("routes = []"), RouteRule::Within(Vec::new()));
 }
 
 #[test]
@@ -160,6 +173,11 @@ fn services_that_cannot_be_are_named_with_their_key_and_the_way_out() {
         (&roomy, "[tun]\nname = \"tun%d\"", "tun.name: \"tun%d\" is no name"),
         (&roomy, "[tun]\nname = \"lo\"", "tun.name: \"lo\" is no name"),
         (
+            &roomy,
+            "[tun]\nroutes = [\"10.7.1.0/16\"]",
+            "tun.routes: 10.7.1.0/16 has bits behind its length: write",
+        ),
+        (
             GOOD,
             "[resolver]",
             "resolver: without [tun] there is no address of the node to answer at: give `listen`",
@@ -173,7 +191,7 @@ fn services_that_cannot_be_are_named_with_their_key_and_the_way_out() {
     }
     for (table, problem) in [
         ("[tun]\nnmae = 1", "unknown field `nmae`, expected one of `name`, `mtu`, `routes`"),
-        ("[tun]\nroutes = 1", "routes: invalid type: integer `1`, expected a boolean"),
+        ("[tun]\nroutes = 1", "expected true, false, or a list of prefixes as [\"10.0.0.0/8\"]"),
         ("[resolver]\nlisten = \"localhost:53\"", "listen: \"localhost:53\" is no IP address with a port"),
         ("[resolver]\nport = 53", "unknown field `port`, expected `listen` or `hosts_file`"),
     ] {

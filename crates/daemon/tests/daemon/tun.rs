@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
-use peerbound_daemon::{Daemon, PacketDrop, TunConfig};
+use peerbound_daemon::{Daemon, PacketDrop, RouteRule, TunConfig};
 
 use crate::namespaces::Namespace;
 use crate::support::{DEADLINE, Members, wait_until};
@@ -21,7 +21,7 @@ impl Station {
 }
 
 fn interface(mtu: u16) -> TunConfig {
-    TunConfig { name: "peerbound0".to_owned(), mtu, routes: true }
+    TunConfig { name: "peerbound0".to_owned(), mtu, routes: RouteRule::Harmless }
 }
 
 /// A–B–C in a row, each on a host of its own, with interfaces at A and C.

@@ -1,10 +1,12 @@
 //! The part of a node that knows whose an IP address is: its own by its key, or announced and certified.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use peerbound_wire::NodeId;
 
 use crate::node::Node;
+use crate::router::AnnouncedPrefixes;
 
 impl Node {
     /// Returns the node that packets to an address are for: the one whose overlay address it is, else the
@@ -27,6 +29,21 @@ impl Node {
         // A prefix may hold the overlay addresses of others, and these are theirs all the same.
         self.router.as_ref().is_some_and(|router| router.announces(&source, address))
             && self.node_at(address).is_none()
+    }
+
+    /// Lists the prefixes that can be reached, the shortest first; of others no more than `max`. There are none
+    /// where routing is static.
+    #[must_use]
+    pub fn announced_prefixes(&self, max: usize) -> AnnouncedPrefixes {
+        self.router.as_ref().map_or_else(AnnouncedPrefixes::default, |router| router.announced_prefixes(max))
+    }
+
+    /// Lists the addresses in the network below at which neighbours are, were, or are dialled: what the host
+    /// sends there must never go into the overlay, which is carried by it.
+    #[must_use]
+    pub fn underlay_addresses(&self) -> BTreeSet<IpAddr> {
+        let of_all = self.neighbours.iter().flat_map(|(_, neighbour)| neighbour.known_addresses());
+        of_all.map(|address| address.ip().to_canonical()).collect()
     }
 
     /// Returns the node that has an overlay address, as far as it is known: a neighbour, or one to which

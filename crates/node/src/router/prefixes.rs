@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Bound;
 
 use peerbound_wire::{NodeId, Prefix};
 
-use crate::router::Router;
+use crate::router::{OWN_ROW, Router};
 
 /// Who announces what. Sixteen prefixes of 16384 origins are 262,144 entries of 32 bytes, 8 MB and the
 /// trees about them; no origin has more than its certificate carries.
@@ -47,13 +48,55 @@ impl PrefixIndex {
         })
     }
 
+    /// Walks over the prefixes, the shortest first, each with the rows that announce it.
+    fn by_prefix(&self) -> impl Iterator<Item = (Prefix, impl Iterator<Item = u32>)> {
+        let prefix = |(bits, address, _): &(u8, Ipv6Addr, u32)| Prefix { address: *address, bits: *bits };
+        let mut next = self.announced.first();
+        std::iter::from_fn(move || {
+            let found = prefix(next?);
+            let (bits, address) = (found.bits, found.address);
+            let rows = self.announced.range((bits, address, 0)..=(bits, address, u32::MAX));
+            let behind = (Bound::Excluded((bits, address, u32::MAX)), Bound::Unbounded);
+            next = self.announced.range(behind).next();
+            Some((found, rows.map(|(_, _, row)| *row)))
+        })
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.announced.len()
     }
 }
 
+/// Which prefixes are announced in a mesh, by whom it matters to this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnnouncedPrefixes {
+    /// What we announce ourselves, whoever else does.
+    pub ours: Vec<Prefix>,
+    /// What others announce to whom there is a way, and we do not.
+    pub of_others: Vec<Prefix>,
+}
+
 impl Router {
+    /// Lists the prefixes that can be reached, the shortest first; of others no more than `max`.
+    #[must_use]
+    pub fn announced_prefixes(&self, max: usize) -> AnnouncedPrefixes {
+        let mut announced = AnnouncedPrefixes::default();
+        for (prefix, rows) in self.origins.prefixes.by_prefix() {
+            let mut is_reachable = false;
+            let is_ours = { rows }.any(|row| {
+                is_reachable |= self.origins.row(row).is_reachable();
+                row == OWN_ROW
+            });
+            if is_ours {
+                announced.ours.push(prefix);
+            } else if is_reachable && announced.of_others.len() < max {
+                announced.of_others.push(prefix);
+            }
+        }
+        announced
+    }
+
     /// Returns the node that announces an address, v4-mapped if it is one of IPv4: of those to which there
     /// is a way the one with the longest prefix, then the nearest, then that with the smallest id. That may
     /// be ourselves.

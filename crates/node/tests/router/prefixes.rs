@@ -85,6 +85,24 @@ fn an_address_goes_to_whoever_has_a_way_when_the_nearest_is_lost() {
 }
 
 #[test]
+fn prefixes_of_others_are_listed_once_the_shortest_first_and_only_while_there_is_a_way() {
+    let mut victim = Victim::new();
+    let (tens, seven) = (prefix("10.0.0.0/8"), prefix("10.7.0.0/16"));
+    victim.hear_of(HONEST, &[(id(1), 0, 100), (id(2), 0, 300), (id(3), 0, 100)]);
+    for (origin, announced) in [(1, [seven]), (2, [tens]), (3, [tens])] {
+        prove(&mut victim, HONEST, id(origin), 0, &announced, &[tens]);
+    }
+    let of_others = |victim: &Victim, max| victim.router.announced_prefixes(max).of_others;
+
+    assert_eq!(of_others(&victim, 9), [tens, seven]);
+    assert_eq!(of_others(&victim, 1), [tens]);
+    victim.hear_of(HONEST, &[(id(1), 0, u16::MAX), (id(2), 0, u16::MAX)]);
+
+    assert_eq!(of_others(&victim, 9), [tens], "the third is still there");
+    assert!(victim.router.announced_prefixes(9).ours.is_empty());
+}
+
+#[test]
 fn a_prefix_that_the_certificate_does_not_carry_is_refused_under_its_own_reason() {
     let carried = [prefix("10.7.0.0/16")];
     for greedy in ["10.0.0.0/8", "10.8.0.0/16", "0.0.0.0/0", "::/0", "fd12::/48"] {

@@ -36,6 +36,8 @@ pub struct StatusAnswer {
     pub neighbours: NeighbourCount,
     /// How ways are found.
     pub routing: RoutingAnswer,
+    /// The interface of this host into the overlay; nothing where there is none.
+    pub interface: Option<InterfaceAnswer>,
     /// What was counted since the start.
     pub counters: CountersAnswer,
     /// What an operator should look at, a sentence each.
@@ -51,6 +53,26 @@ pub struct CertificateAnswer {
     pub issuer: String,
     /// Until when it is good, in seconds since 1970.
     pub expires_unix_seconds: Option<i64>,
+}
+
+/// The interface of this host into the overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceAnswer {
+    /// What it is called.
+    pub name: String,
+    /// What other nodes announce, and whether this host has a route there.
+    pub routes: Vec<HostRouteAnswer>,
+}
+
+/// A prefix that others announce.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRouteAnswer {
+    /// The prefix, as `10.7.0.0/16`.
+    pub prefix: String,
+    /// "set"; "held": set, and gone soon unless somebody announces it again; "refused" or "failed".
+    pub state: String,
+    /// Why it is refused or has failed.
+    pub reason: Option<String>,
 }
 
 /// How many neighbours there are.

@@ -7,13 +7,15 @@ use serde_json::Value;
 use crate::clock;
 use crate::control::CONTROL_VERSION;
 use crate::control::answers::{
-    CertificateAnswer, CountersAnswer, NeighbourCount, RoutingAnswer, SocketAnswer, StatusAnswer,
+    CertificateAnswer, CountersAnswer, HostRouteAnswer, InterfaceAnswer, NeighbourCount, RoutingAnswer,
+    SocketAnswer, StatusAnswer,
 };
 use crate::control::desk::Desk;
 use crate::control::error::Refusal;
 use crate::control::replies::Replies;
 use crate::control::requests::{Parameters, answered, milliseconds};
 use crate::daemon::Status;
+use crate::tun::{HostRoute, HostRoutes, RouteStanding};
 
 /// Days before the end of our certificate from which on we warn: half of the shortest renewal that anybody
 /// would call regular, a month.
@@ -50,6 +52,7 @@ pub(crate) fn status(desk: &Desk) -> Result<StatusAnswer, Refusal> {
         };
         (config.mtu, routing, certificate)
     })?;
+    let host_routes = desk.host_routes.as_ref().map_or_else(Vec::new, HostRoutes::list);
     let up = status.neighbours.iter().filter(|neighbour| neighbour.is_usable).count();
     Ok(StatusAnswer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,11 +66,25 @@ pub(crate) fn status(desk: &Desk) -> Result<StatusAnswer, Refusal> {
         uptime_ms: milliseconds(clock::now().saturating_duration_since(desk.started)),
         mtu,
         neighbours: NeighbourCount { configured: status.neighbours.len(), up },
-        warnings: warnings(&status, certificate.as_ref(), clock::unix_seconds()),
+        warnings: warnings(&status, certificate.as_ref(), &host_routes, clock::unix_seconds()),
+        interface: desk.host_routes.as_ref().map(|routes| InterfaceAnswer {
+            name: routes.interface().to_owned(),
+            routes: host_routes.iter().map(host_route).collect(),
+        }),
         certificate,
         routing,
         counters: counters(&status),
     })
+}
+
+fn host_route(route: &HostRoute) -> HostRouteAnswer {
+    let (state, reason) = match &route.standing {
+        RouteStanding::Set => ("set", None),
+        RouteStanding::Held => ("held", None),
+        RouteStanding::Refused(why) => ("refused", Some(why.to_string())),
+        RouteStanding::Failed(why) => ("failed", Some(why.clone())),
+    };
+    HostRouteAnswer { prefix: route.prefix.to_string(), state: state.to_owned(), reason }
 }
 
 pub(crate) fn counters(status: &Status) -> CountersAnswer {
@@ -97,7 +114,12 @@ fn named<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> BTreeMap<String, u
 }
 
 /// Says what an operator should look at.
-fn warnings(status: &Status, certificate: Option<&CertificateAnswer>, now: i64) -> Vec<String> {
+fn warnings(
+    status: &Status,
+    certificate: Option<&CertificateAnswer>,
+    host_routes: &[HostRoute],
+    now: i64,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(expires) = certificate.and_then(|certificate| certificate.expires_unix_seconds) {
         let days = (expires - now).div_euclid(SECONDS_PER_DAY);
@@ -113,6 +135,17 @@ fn warnings(status: &Status, certificate: Option<&CertificateAnswer>, now: i64) 
     for neighbour in status.neighbours.iter().filter(|neighbour| !neighbour.is_usable) {
         let why = neighbour.last_error.as_deref().unwrap_or("its link is not established yet");
         warnings.push(format!("neighbour {} is down: {why}", neighbour.name));
+    }
+    for HostRoute { prefix, standing } in host_routes {
+        match standing {
+            RouteStanding::Refused(why) if why.is_a_surprise() => {
+                warnings.push(format!("this host has no route to {prefix}: {why}"));
+            }
+            RouteStanding::Failed(why) => {
+                warnings.push(format!("this host has no route of ours to {prefix}: {why}"));
+            }
+            RouteStanding::Set | RouteStanding::Held | RouteStanding::Refused(_) => {}
+        }
     }
     if status.events_dropped > 0 {
         warnings.push(format!("{} events were lost: whoever takes them is too slow", status.events_dropped));
