@@ -12,6 +12,7 @@ mod host;
 mod losses;
 mod mesh;
 mod packets;
+mod privileges;
 mod restarts;
 mod ring;
 mod roaming;

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use crossbeam_channel::{never, select};
-use peerbound_daemon::MetricsServer;
+use peerbound_daemon::{ConfigInForce, Daemon, MetricsServer, MetricsSocket, Privileges, StartOptions};
 
 use crate::outcome::{CommandResult, Failure, Outcome};
 use crate::output::Output;
+use crate::running::Caught;
 use crate::{running, service_manager};
 
 #[derive(Args)]
@@ -21,18 +22,25 @@ pub(crate) struct RunArguments {
 }
 
 pub(crate) fn run(arguments: &RunArguments, output: &Output) -> CommandResult {
-    let config = running::load(&arguments.config)?;
-    let signals = running::signals()?;
-    let hangups = running::hangups()?;
-    let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
+    let path = &arguments.config;
+    let in_force = ConfigInForce::read(path.clone()).map_err(Failure::request)?;
+    let config = in_force.config().clone();
     let (control, metrics) = (config.control.clone(), config.metrics);
-    let daemon = running::start(config)?;
-    let (reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
-    let server = running::start_control(&daemon, &control, &arguments.config, &reloader)?;
-    let metrics = metrics
-        .map(|listen| MetricsServer::start(&daemon, listen, arguments.config.clone()))
-        .transpose()
-        .map_err(Failure::world)?;
+    let (ends, hangups) = (Caught::ends()?, Caught::hangups()?);
+    // Everything that may take privileges is opened, by this thread, which then gives them up. Threads come after
+    // that, so that they never have any.
+    let options = StartOptions { privileges: Privileges::GivenUp, ..StartOptions::default() };
+    let opened = Daemon::open(config, options).map_err(Failure::world)?;
+    let control = running::open_control(&control, path)?;
+    let metrics = metrics.map(MetricsSocket::bind).transpose().map_err(Failure::world)?;
+    let daemon = opened.start().map_err(Failure::world)?;
+    let (signals, hangups) = (ends.watch()?, hangups.watch()?);
+    let input_ended = if arguments.stop_with_input { running::end_of_input()? } else { never() };
+    let (reloader, _watcher) = running::watch_from(in_force, &daemon)?;
+    let server =
+        control.map(|socket| running::start_control(socket, &daemon, path, &reloader)).transpose()?;
+    let metrics = metrics.map(|socket| MetricsServer::answer_at(socket, &daemon, path.clone())).transpose();
+    let metrics = metrics.map_err(Failure::world)?;
     running::report_ready(&daemon, output)?;
     if let Some(metrics) = &metrics {
         running::report_metrics(metrics.address(), output)?;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use peerbound_daemon::control::answers::{ReloadAnswer, ReloadedKey};
-use peerbound_daemon::control::{ControlOptions, ControlServer, socket_for};
+use peerbound_daemon::control::{ControlOptions, ControlServer, ControlSocket, socket_for};
 use peerbound_daemon::{
-    ControlConfig, Daemon, DaemonConfig, ReloadError, ReloadReport, Reloader, Watcher, unix_seconds,
+    ConfigInForce, ControlConfig, Daemon, DaemonConfig, ReloadError, ReloadReport, Reloader, Watcher,
+    unix_seconds,
 };
 use peerbound_node::{Event, InnerEvent};
 use serde::{Deserialize, Serialize};
@@ -37,36 +38,49 @@ pub(crate) fn start(config: DaemonConfig) -> Result<Daemon, Failure> {
 
 /// Watches the files by which a node decides whom to trust, and returns what reloads its configuration.
 pub(crate) fn watch(path: &Path, daemon: &Daemon) -> Result<(Arc<Reloader>, Watcher), Failure> {
-    let reloader = Reloader::new(path.to_owned(), daemon.handle()).map_err(Failure::request)?;
-    let reloader = Arc::new(reloader);
+    watch_from(ConfigInForce::read(path.to_owned()).map_err(Failure::request)?, daemon)
+}
+
+/// The same for a node that was started with what was read here.
+pub(crate) fn watch_from(
+    in_force: ConfigInForce,
+    daemon: &Daemon,
+) -> Result<(Arc<Reloader>, Watcher), Failure> {
+    let reloader = Arc::new(Reloader::over(in_force, daemon.handle()));
     let watcher = Watcher::start(Arc::clone(&reloader))
         .context("the thread that watches files cannot be started")
         .map_err(Failure::World)?;
     Ok((reloader, watcher))
 }
 
-/// Lets a node be asked, where its file does not turn that off. A socket that the file asks for must be
-/// had; one by default is a courtesy, and a node that has relayed without it goes on to.
-pub(crate) fn start_control(
-    daemon: &Daemon,
-    control: &ControlConfig,
-    config: &Path,
-    reloader: &Arc<Reloader>,
-) -> Result<Option<ControlServer>, Failure> {
-    let start = || -> anyhow::Result<ControlServer> {
-        let socket = socket_for(control, config)?;
-        let reloader = Some(Arc::clone(reloader));
-        let options =
-            ControlOptions { socket, config: config.to_owned(), log: log::of_this_process(), reloader };
-        Ok(ControlServer::start(daemon, options)?)
-    };
+/// Binds the socket at which a node is asked, where its file does not turn that off. One that the file asks
+/// for must be had; one by default is a courtesy, and a node that has relayed without it goes on to.
+pub(crate) fn open_control(control: &ControlConfig, config: &Path) -> Result<Option<ControlSocket>, Failure> {
+    let open =
+        || -> anyhow::Result<ControlSocket> { Ok(ControlSocket::bind(&socket_for(control, config)?)?) };
     match control {
         ControlConfig::Off => Ok(None),
-        ControlConfig::At(_) => start().map(Some).map_err(Failure::World),
+        ControlConfig::At(_) => open().map(Some).map_err(Failure::World),
         ControlConfig::ByDefault => {
-            Ok(start().inspect_err(|error| tracing::warn!("Nobody can ask this node anything: {error}")).ok())
+            Ok(open().inspect_err(|error| tracing::warn!("Nobody can ask this node anything: {error}")).ok())
         }
     }
+}
+
+/// Lets a node be asked at a socket that is bound.
+pub(crate) fn start_control(
+    socket: ControlSocket,
+    daemon: &Daemon,
+    config: &Path,
+    reloader: &Arc<Reloader>,
+) -> Result<ControlServer, Failure> {
+    let options = ControlOptions {
+        socket: socket.path().to_owned(),
+        config: config.to_owned(),
+        log: log::of_this_process(),
+        reloader: Some(Arc::clone(reloader)),
+    };
+    ControlServer::answer_at(socket, daemon, options).map_err(Failure::world)
 }
 
 /// Stops a node by its deadline.
@@ -76,28 +90,47 @@ pub(crate) fn stop(daemon: Daemon) -> Result<(), Failure> {
 
 /// Returns a channel that tells of SIGINT and SIGTERM.
 pub(crate) fn signals() -> Result<Receiver<()>, Failure> {
-    watch_signals("signals", &[SIGINT, SIGTERM])
+    Caught::ends()?.watch()
 }
 
-/// Returns a channel that tells of SIGHUP.
-pub(crate) fn hangups() -> Result<Receiver<()>, Failure> {
-    watch_signals("hangups", &[SIGHUP])
+/// Signals that do what they do by default no longer. They wait until a thread watches for them.
+pub(crate) struct Caught {
+    name: &'static str,
+    signals: Signals,
 }
 
-fn watch_signals(name: &str, which: &[i32]) -> Result<Receiver<()>, Failure> {
-    let mut signals = Signals::new(which).context("signals cannot be watched").map_err(Failure::World)?;
-    let (tell, told) = bounded(1);
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            for _ in &mut signals {
-                // One message is enough, and whoever waits may be gone.
-                let _ = tell.try_send(());
-            }
-        })
-        .context("the thread that watches signals cannot be started")
-        .map_err(Failure::World)?;
-    Ok(told)
+impl Caught {
+    /// Catches SIGINT and SIGTERM.
+    pub(crate) fn ends() -> Result<Self, Failure> {
+        Self::catch("signals", &[SIGINT, SIGTERM])
+    }
+
+    /// Catches SIGHUP.
+    pub(crate) fn hangups() -> Result<Self, Failure> {
+        Self::catch("hangups", &[SIGHUP])
+    }
+
+    fn catch(name: &'static str, which: &[i32]) -> Result<Self, Failure> {
+        let signals = Signals::new(which).context("signals cannot be watched").map_err(Failure::World)?;
+        Ok(Self { name, signals })
+    }
+
+    /// Returns a channel that tells of them, by a thread that has the privileges of the one that calls.
+    pub(crate) fn watch(self) -> Result<Receiver<()>, Failure> {
+        let Self { name, mut signals } = self;
+        let (tell, told) = bounded(1);
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                for _ in &mut signals {
+                    // One message is enough, and whoever waits may be gone.
+                    let _ = tell.try_send(());
+                }
+            })
+            .context("the thread that watches signals cannot be started")
+            .map_err(Failure::World)?;
+        Ok(told)
+    }
 }
 
 /// Returns a channel that tells when standard input ends. What it holds is thrown away.

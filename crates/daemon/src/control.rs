@@ -23,7 +23,7 @@ mod requests;
 pub use client::{ClientError, ControlClient, Replied};
 pub use error::{ErrorCode, Refusal};
 pub use line::LINE_BYTES_MAX;
-pub use listener::{CONNECTIONS_MAX, ControlStartError};
+pub use listener::{CONNECTIONS_MAX, ControlSocket, ControlStartError};
 pub use log_book::{LOG_LINES_MAX, Log, LogBook, LogFilter};
 pub use place::{PlaceError, find_sockets, socket_for};
 pub use protocol::{CONTROL_VERSION, Request, Response};
@@ -62,15 +62,27 @@ impl ControlServer {
     /// # Errors
     /// Says why the socket cannot be had, and what to do.
     pub fn start(daemon: &Daemon, options: ControlOptions) -> Result<Self, ControlStartError> {
-        let socket = options.socket.clone();
+        Self::answer_at(ControlSocket::bind(&options.socket)?, daemon, options)
+    }
+
+    /// Starts to answer at a socket that is bound already, wherever the options would have it.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn answer_at(
+        socket: ControlSocket,
+        daemon: &Daemon,
+        options: ControlOptions,
+    ) -> Result<Self, ControlStartError> {
         let desk = Arc::new(Desk::new(daemon, options));
         let stop = Arc::new(Stop::default());
-        let (listener, waker) = Listener::bind(&socket, desk, Arc::clone(&stop))?;
+        let path = socket.path().to_owned();
+        let (listener, waker) = Listener::over(socket, desk, Arc::clone(&stop))?;
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || listener.run())
             .map_err(ControlStartError::Thread)?;
-        Ok(Self { socket, stop, waker, thread: Some(thread) })
+        Ok(Self { socket: path, stop, waker, thread: Some(thread) })
     }
 
     /// Returns where its socket is.

@@ -9,21 +9,25 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
-use peerbound_node::{Counters, Event, NeighbourView, Node, Routing, SendError};
+use peerbound_node::{Counters, Event, NeighbourView, Node, SendError};
 use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
 use crate::config::{DaemonConfig, Transport};
-use crate::data_thread::{DataThread, Local};
-use crate::forwards::{ForwardCounters, ForwardError, Prepared};
-use crate::names::{LookUp, Names, ask_the_system};
+use crate::forwards::{ForwardCounters, ForwardError};
+use crate::names::LookUp;
 use crate::observe::Observer;
-use crate::packets::{PacketCounters, PacketPort, PacketSwitch};
+use crate::packets::{PacketCounters, PacketPort};
+use crate::privileges::Privileges;
 use crate::resolver::{Resolver, ResolverError};
-use crate::socket::{BatchSocket, SocketCounters};
+use crate::socket::SocketCounters;
 use crate::taps::{Tap, TapOptions};
-use crate::tun::{HostRoutes, RouteKeeper, RouteRule, Tun, TunError};
+use crate::tun::{HostRoutes, RouteKeeper, TunError};
 use crate::watch::{self, Watch, Watcher};
+
+mod opened;
+
+pub use opened::OpenedDaemon;
 
 /// Commands that may wait: 1024 payloads of 1400 bytes are 1.4 MB.
 pub const COMMANDS_MAX: usize = 1024;
@@ -110,6 +114,8 @@ pub struct StartOptions {
     pub ports: Vec<Box<dyn PacketPort>>,
     /// Who finds the addresses of a neighbour's name, given the name and the port; the system, if nobody.
     pub look_up: Option<Box<LookUp>>,
+    /// What becomes of the capabilities of the thread that starts the node.
+    pub privileges: Privileges,
 }
 
 /// Names for ids, as the configuration gives them.
@@ -171,6 +177,11 @@ pub enum StartError {
     /// The poller or the thread could not be made.
     #[error("the data thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    /// Privileges could not be given up, so the node does not run with them either.
+    #[error(
+        "the node cannot give up its privileges: {0}; let its container or unit allow the system call capset(2)"
+    )]
+    Privileges(#[source] std::io::Error),
     /// A service cannot be offered.
     #[error("{0}; change it in `services`")]
     Forwards(#[from] ForwardError),
@@ -213,7 +224,7 @@ pub struct Daemon {
     routes: Option<RouteKeeper>,
     host_routes: Option<HostRoutes>,
     /// The thread that looks up names ends when this is dropped.
-    _looking_up: Option<Sender<()>>,
+    looking_up: Option<Sender<()>>,
 }
 
 impl Daemon {
@@ -231,82 +242,15 @@ impl Daemon {
     /// # Errors
     /// Says what the machine refused.
     pub fn start_with(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, .. } = config;
-        let StartOptions { socket, observer, connect, mut ports, look_up } = options;
-        let bind_error =
-            |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
-        let socket =
-            socket.map_or_else(|| BatchSocket::bind(listen), BatchSocket::over).map_err(bind_error)?;
-        let address = socket.local_address().map_err(bind_error)?;
-        if let Some(peer) = connect {
-            socket.connect(peer).map_err(|source| StartError::Connect { peer, source })?;
-        }
-        let seed = clock::seed().map_err(StartError::Chance)?;
-        let boot_epoch = clock::boot_epoch().map_err(StartError::Chance)?;
-        let learns_ways = matches!(node.routing, Routing::Dynamic(_));
-        let node = Node::new(node, seed, boot_epoch, clock::now());
-        let id = node.id();
-        let (commands, commands_in) = bounded(COMMANDS_MAX);
-        let (events_out, events) = bounded(EVENTS_MAX);
-        let (finished_out, finished) = bounded(1);
-        let packet_bytes_max = tun.as_ref().map(|tun| usize::from(tun.mtu));
-        let host_routes = tun.as_ref().map(|tun| HostRoutes::of(tun.name.clone()));
-        let rule = tun.as_ref().map_or(RouteRule::None, |tun| tun.routes.clone());
-        let (tun, interface) = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?.unzip();
-        // Last: it takes whatever nobody else wants.
-        ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
-        let has_tun = tun.is_some();
-        let local = Local { observer, packets: PacketSwitch::new(ports, packet_bytes_max), tun };
-        let (mut data, waker) =
-            DataThread::new(node, socket, commands_in, events_out, local).map_err(StartError::Thread)?;
-        let handle = NodeHandle { commands, waker };
-        let mut listens = Vec::new();
-        let forwards = if services.is_empty() {
-            None
-        } else {
-            let chance = clock::seed().map_err(StartError::Chance)?;
-            let prepared = Prepared::new(id, &services, has_tun, chance)?;
-            listens = prepared.listens();
-            let (port, meter, thread) = prepared.start(handle.clone()).map_err(StartError::Thread)?;
-            data.attach(port, meter);
-            Some(thread)
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("data-{}", id.short()))
-            .spawn(move || {
-                let _ = finished_out.send(data.run());
-            })
-            .map_err(StartError::Thread)?;
-        let look_up = look_up.unwrap_or_else(|| Box::new(ask_the_system));
-        let looking_up =
-            Names::start(handle.clone(), address, endpoints, look_up).map_err(StartError::Thread)?;
-        // Where ways are not learned, nobody announces anything.
-        let routes = match (interface, &host_routes) {
-            (Some(interface), Some(shown)) if learns_ways && rule != RouteRule::None => {
-                let kept = RouteKeeper::start(handle.clone(), interface, rule, shown.clone());
-                Some(kept.map_err(StartError::Thread)?)
-            }
-            (Some(_) | None, Some(_) | None) => None,
-        };
-        let mut daemon = Self {
-            id,
-            address,
-            names: Arc::new(names),
-            handle,
-            _looking_up: looking_up,
-            events,
-            finished,
-            thread: Some(thread),
-            forwards,
-            listens,
-            resolver: None,
-            routes,
-            host_routes,
-        };
-        // After the interface: it may answer at its address. From here on a failure stops the node again.
-        let started = resolver.map(|table| Resolver::start(table, &daemon.names, daemon.handle()));
-        daemon.resolver = started.transpose()?;
-        Ok(daemon)
+        Self::open(config, options)?.start()
+    }
+
+    /// Opens everything that [`Self::start_with`] would, and starts nothing yet.
+    ///
+    /// # Errors
+    /// Says what the machine refused.
+    pub fn open(config: DaemonConfig, options: StartOptions) -> Result<OpenedDaemon, StartError> {
+        OpenedDaemon::open(config, options)
     }
 
     /// Returns our id.
@@ -457,6 +401,7 @@ impl Daemon {
         let thread = self.thread.take();
         self.resolver = None;
         self.routes = None;
+        self.looking_up = None;
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
         let _ = self.handle.commands.send_timeout(command, deadline);

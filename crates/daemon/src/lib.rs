@@ -16,6 +16,7 @@ mod metrics;
 mod names;
 mod observe;
 mod packets;
+mod privileges;
 mod reload;
 mod resolver;
 mod socket;
@@ -33,14 +34,15 @@ pub use config::{
     RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
-    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, ShutdownError, StartError,
-    StartOptions, Status,
+    COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, OpenedDaemon, Report, ShutdownError,
+    StartError, StartOptions, Status,
 };
 pub use forwards::{ForwardCounters, ForwardError};
-pub use metrics::{MetricsServer, MetricsStartError};
+pub use metrics::{MetricsServer, MetricsSocket, MetricsStartError};
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};
 pub use packets::{PacketCounters, PacketDrop, PacketPort};
-pub use reload::{ReloadError, ReloadReport, Reloaded, Reloader};
+pub use privileges::Privileges;
+pub use reload::{ConfigInForce, ReloadError, ReloadReport, Reloaded, Reloader};
 pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};

@@ -40,6 +40,26 @@ pub enum MetricsStartError {
     Thread(#[source] std::io::Error),
 }
 
+/// A socket at which nobody answers yet.
+#[derive(Debug)]
+pub struct MetricsSocket {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl MetricsSocket {
+    /// Binds it.
+    ///
+    /// # Errors
+    /// When the address is taken, or not of this host.
+    pub fn bind(listen: SocketAddr) -> Result<Self, MetricsStartError> {
+        let bind_error = |source| MetricsStartError::Bind { address: listen, source };
+        let listener = TcpListener::bind(listen).map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        Ok(Self { listener, address })
+    }
+}
+
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct MetricsServer {
@@ -54,9 +74,19 @@ impl MetricsServer {
     /// # Errors
     /// Says what the machine refused.
     pub fn start(daemon: &Daemon, listen: SocketAddr, config: PathBuf) -> Result<Self, MetricsStartError> {
-        let bind_error = |source| MetricsStartError::Bind { address: listen, source };
-        let listener = TcpListener::bind(listen).map_err(bind_error)?;
-        let address = listener.local_addr().map_err(bind_error)?;
+        Self::answer_at(MetricsSocket::bind(listen)?, daemon, config)
+    }
+
+    /// Starts to answer at a socket that is bound already.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn answer_at(
+        socket: MetricsSocket,
+        daemon: &Daemon,
+        config: PathBuf,
+    ) -> Result<Self, MetricsStartError> {
+        let MetricsSocket { listener, address } = socket;
         let is_stopped = Arc::new(AtomicBool::new(false));
         let order = Arc::clone(&is_stopped);
         let options = ControlOptions { socket: PathBuf::new(), config, log: None, reloader: None };

@@ -40,11 +40,20 @@ pub struct Reloaded {
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The configuration cannot be used.
-    #[error(transparent)]
+    #[error("{0}{rights}", rights = rights(.0))]
     Config(#[from] ConfigError),
     /// The node does not take it.
     #[error(transparent)]
     Node(#[from] CommandError),
+}
+
+/// Adds what is different from the start, when reading was not permitted.
+fn rights(error: &ConfigError) -> &'static str {
+    if error.is_not_permitted() {
+        "; a node that runs has no more rights than its user, root's own neither: let that user read it, or start the node again"
+    } else {
+        ""
+    }
 }
 
 impl ReloadReport {
@@ -99,14 +108,43 @@ fn trust_of(file: &ConfigFile, path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     file.trust_files().into_iter().map(read).collect()
 }
 
+/// What a node is started with, read before it runs: afterwards it may have given up reading what its user
+/// may not.
+pub struct ConfigInForce {
+    path: PathBuf,
+    running: Running,
+}
+
+impl ConfigInForce {
+    /// Reads a configuration file, with everything it names.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn read(path: PathBuf) -> Result<Self, ConfigError> {
+        let running = Running::read(&path)?;
+        Ok(Self { path, running })
+    }
+
+    /// Returns what it says.
+    #[must_use]
+    pub fn config(&self) -> &DaemonConfig {
+        &self.running.config
+    }
+}
+
 impl Reloader {
     /// Stands by for a node that was started with the file at `path`.
     ///
     /// # Errors
     /// When the file cannot be used any more.
     pub fn new(path: PathBuf, handle: NodeHandle) -> Result<Self, ConfigError> {
-        let running = Mutex::new(Running::read(&path)?);
-        Ok(Self { path, handle, running })
+        Ok(Self::over(ConfigInForce::read(path)?, handle))
+    }
+
+    /// Stands by for a node that was started with this.
+    #[must_use]
+    pub fn over(ConfigInForce { path, running }: ConfigInForce, handle: NodeHandle) -> Self {
+        Self { path, handle, running: Mutex::new(running) }
     }
 
     /// Reads the configuration again, with everything it names, and applies what can be applied.

@@ -61,29 +61,34 @@ pub enum ResolverError {
     Thread(#[source] io::Error),
 }
 
-/// A running resolver. Dropping it ends it.
-pub(crate) struct Resolver {
-    address: Option<SocketAddr>,
-    waker: Arc<Waker>,
-    is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+/// A resolver whose sockets are bound, and that answers nobody yet.
+pub(crate) struct OpenedResolver {
+    config: ResolverConfig,
+    poll: Poll,
+    sockets: Option<Sockets>,
 }
 
-impl Resolver {
-    /// Starts a resolver for the node behind `handle`, in the namespace of the thread that calls.
-    pub(crate) fn start(
-        config: ResolverConfig,
-        given: &BTreeMap<NodeId, String>,
-        handle: NodeHandle,
-    ) -> Result<Self, ResolverError> {
+impl OpenedResolver {
+    /// Binds what the configuration names, in the namespace of the thread that calls.
+    pub(crate) fn open(config: ResolverConfig) -> Result<Self, ResolverError> {
         let poll = Poll::new().map_err(ResolverError::Thread)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(ResolverError::Thread)?);
         let bind_error =
             |address| move |source| ResolverError::Bind { address, fix: fix_for(&source), source };
         let sockets = config
             .listen
             .map(|address| Sockets::bind(address, &poll).map_err(bind_error(address)))
             .transpose()?;
+        Ok(Self { config, poll, sockets })
+    }
+
+    /// Starts to answer for the node behind `handle`.
+    pub(crate) fn start(
+        self,
+        given: &BTreeMap<NodeId, String>,
+        handle: NodeHandle,
+    ) -> Result<Resolver, ResolverError> {
+        let Self { config, poll, sockets } = self;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(ResolverError::Thread)?);
         let address = sockets.as_ref().map(|sockets| sockets.address);
         let is_over = Arc::new(AtomicBool::new(false));
         let service = Service {
@@ -104,9 +109,19 @@ impl Resolver {
             .name("resolver".to_owned())
             .spawn(move || service.run())
             .map_err(ResolverError::Thread)?;
-        Ok(Self { address, waker, is_over, thread: Some(thread) })
+        Ok(Resolver { address, waker, is_over, thread: Some(thread) })
     }
+}
 
+/// A running resolver. Dropping it ends it.
+pub(crate) struct Resolver {
+    address: Option<SocketAddr>,
+    waker: Arc<Waker>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Resolver {
     /// Returns where questions are answered.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address

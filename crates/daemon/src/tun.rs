@@ -14,7 +14,6 @@ use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::config::TunConfig;
 use crate::packets::PacketPort;
-use crate::tun::interface::Interface;
 
 mod choice;
 mod interface;
@@ -23,6 +22,7 @@ mod routes;
 pub use choice::{RouteRefusal, RouteRule};
 pub use routes::{HostRoute, HostRoutes, ROUTES_MAX, RouteStanding};
 
+pub(crate) use interface::Interface;
 pub(crate) use routes::RouteKeeper;
 
 /// Where the overlay's addresses are: those for one's own choice of RFC 4193, 3.1, which every id fits.

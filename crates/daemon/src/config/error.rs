@@ -66,6 +66,18 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Returns whether a file is there and we may not read it.
+    pub(crate) fn is_not_permitted(&self) -> bool {
+        match self {
+            Self::Unreadable { source, .. } | Self::NamedUnreadable { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            Self::Syntax { .. } | Self::Value { .. } | Self::Identity { .. } | Self::Context { .. } => false,
+        }
+    }
+}
+
 fn fix_for_reading(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "correct the path, or make the file with `peerbound pki`",

@@ -75,12 +75,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(
-        path: &Path,
+    pub(crate) fn over(
+        ControlSocket { socket, file }: ControlSocket,
         desk: Arc<Desk>,
         stop: Arc<Stop>,
     ) -> Result<(Self, Arc<Waker>), ControlStartError> {
-        let (socket, file) = SocketFile::bind(path)?;
         let start = || {
             socket.set_nonblocking(true)?;
             let poll = Poll::new()?;
@@ -163,6 +162,30 @@ fn refuse(mut client: UnixStream, refusal: Refusal) {
     let _ = io::Write::write_all(&mut client, &line);
 }
 
+/// A socket that clients can connect to, and where nobody answers yet. Dropping it removes its file.
+#[derive(Debug)]
+pub struct ControlSocket {
+    socket: UnixListener,
+    file: SocketFile,
+}
+
+impl ControlSocket {
+    /// Binds a socket that only its owner can connect to.
+    ///
+    /// # Errors
+    /// Says why it cannot be had, and what to do.
+    pub fn bind(path: &Path) -> Result<Self, ControlStartError> {
+        let (socket, file) = SocketFile::bind(path)?;
+        Ok(Self { socket, file })
+    }
+
+    /// Returns where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+}
+
 /// The file of our socket. Dropping it removes the file, if it is still ours.
 #[derive(Debug)]
 struct SocketFile {
@@ -172,7 +195,6 @@ struct SocketFile {
 }
 
 impl SocketFile {
-    /// Binds a socket that only its owner can connect to.
     fn bind(path: &Path) -> Result<(UnixListener, Self), ControlStartError> {
         check_socket_path(path).map_err(ControlStartError::Path)?;
         make_room(path)?;

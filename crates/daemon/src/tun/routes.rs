@@ -14,6 +14,7 @@ use peerbound_wire::Prefix;
 
 use crate::clock;
 use crate::daemon::{CommandError, NodeHandle};
+use crate::privileges::{self, Privileges};
 use crate::tun::choice::{RouteRefusal, RouteRule, holds};
 
 /// Routes that are set at a time: 256 origins with the 16 prefixes that each may announce. The kernel takes
@@ -109,9 +110,14 @@ impl RouteKeeper {
         table: impl RouteTable + 'static,
         rule: RouteRule,
         shown: HostRoutes,
+        privileges: Privileges,
     ) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
-        let run = move || keep(&handle, table, RouteBook::new(rule), &shown, &stopped);
+        let run = move || match restrict(privileges) {
+            Ok(()) => keep(&handle, table, RouteBook::new(rule), &shown, &stopped),
+            // What we cannot do safely we do not do.
+            Err(error) => tracing::error!(%error, "Privileges cannot be given up; no route is set"),
+        };
         let thread = std::thread::Builder::new().name("routes".to_owned()).spawn(run)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
@@ -124,6 +130,13 @@ impl Drop for RouteKeeper {
             // It ends with its turn. Whatever it panicked of is in the log already.
             let _ = thread.join();
         }
+    }
+}
+
+fn restrict(privileges: Privileges) -> io::Result<()> {
+    match privileges {
+        Privileges::Kept => Ok(()),
+        Privileges::GivenUp => privileges::give_up_all_but_networks(),
     }
 }
 

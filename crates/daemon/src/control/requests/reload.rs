@@ -17,7 +17,7 @@ pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -
     };
     match reloader.reload() {
         Ok(report) => answered(&ReloadAnswer::from(report)),
-        Err(ReloadError::Config(error)) => {
+        Err(error @ ReloadError::Config(_)) => {
             Err(Refusal::new(ErrorCode::BadConfiguration, format!("nothing was reloaded: {error}")))
         }
         Err(ReloadError::Node(error)) => Err(error.into()),

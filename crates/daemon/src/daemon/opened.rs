@@ -1,0 +1,153 @@
+//! A node of which everything is opened and nothing runs: the last moment at which privileges are of use.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+use peerbound_node::{Event, Node, Routing};
+use peerbound_wire::NodeId;
+
+use crate::clock;
+use crate::config::{DaemonConfig, Endpoints, Transport};
+use crate::daemon::{COMMANDS_MAX, Daemon, EVENTS_MAX, NodeHandle, Nodes, StartError, StartOptions, fix_for};
+use crate::data_thread::{DataThread, Local};
+use crate::forwards::Prepared;
+use crate::names::{LookUp, Names, ask_the_system};
+use crate::packets::{PacketPort, PacketSwitch};
+use crate::privileges::{self, Privileges};
+use crate::resolver::OpenedResolver;
+use crate::socket::BatchSocket;
+use crate::tun::{HostRoutes, Interface, RouteKeeper, RouteRule, Tun};
+
+/// Everything that a node needs of the system: its sockets, its interface, what it listens on for others. What
+/// else the process wants to open with its privileges, it opens before [`Self::start`].
+pub struct OpenedDaemon {
+    id: NodeId,
+    address: SocketAddr,
+    names: Nodes,
+    handle: NodeHandle,
+    events: Receiver<Event>,
+    data: DataThread,
+    forwards: Option<Prepared>,
+    resolver: Option<OpenedResolver>,
+    endpoints: Endpoints,
+    look_up: Box<LookUp>,
+    /// What sets routes while the node runs, where any are to be set.
+    keeping: Option<(Interface, RouteRule)>,
+    host_routes: Option<HostRoutes>,
+    privileges: Privileges,
+}
+
+impl OpenedDaemon {
+    pub(super) fn open(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
+        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, .. } = config;
+        let StartOptions { socket, observer, connect, mut ports, look_up, privileges } = options;
+        let bind_error =
+            |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
+        let socket =
+            socket.map_or_else(|| BatchSocket::bind(listen), BatchSocket::over).map_err(bind_error)?;
+        let address = socket.local_address().map_err(bind_error)?;
+        if let Some(peer) = connect {
+            socket.connect(peer).map_err(|source| StartError::Connect { peer, source })?;
+        }
+        let seed = clock::seed().map_err(StartError::Chance)?;
+        let boot_epoch = clock::boot_epoch().map_err(StartError::Chance)?;
+        // Where ways are not learned, nobody announces anything.
+        let learns_ways = matches!(node.routing, Routing::Dynamic(_));
+        let node = Node::new(node, seed, boot_epoch, clock::now());
+        let id = node.id();
+        let (commands, commands_in) = bounded(COMMANDS_MAX);
+        let (events_out, events) = bounded(EVENTS_MAX);
+        let packet_bytes_max = tun.as_ref().map(|tun| usize::from(tun.mtu));
+        let host_routes = tun.as_ref().map(|tun| HostRoutes::of(tun.name.clone()));
+        let rule = tun.as_ref().map(|tun| tun.routes.clone());
+        let (tun, interface) = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?.unzip();
+        let keeping = interface.zip(rule).filter(|(_, rule)| learns_ways && *rule != RouteRule::None);
+        // Last: it takes whatever nobody else wants.
+        ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
+        let has_tun = tun.is_some();
+        let local = Local { observer, packets: PacketSwitch::new(ports, packet_bytes_max), tun };
+        let (data, waker) =
+            DataThread::new(node, socket, commands_in, events_out, local).map_err(StartError::Thread)?;
+        let handle = NodeHandle { commands, waker };
+        let forwards = if services.is_empty() {
+            None
+        } else {
+            let chance = clock::seed().map_err(StartError::Chance)?;
+            Some(Prepared::new(id, &services, has_tun, chance)?)
+        };
+        // After the interface: it may answer at its address.
+        let resolver = resolver.map(OpenedResolver::open).transpose()?;
+        Ok(Self {
+            id,
+            address,
+            names,
+            handle,
+            events,
+            data,
+            forwards,
+            resolver,
+            endpoints,
+            look_up: look_up.unwrap_or_else(|| Box::new(ask_the_system)),
+            keeping,
+            host_routes,
+            privileges,
+        })
+    }
+
+    /// Gives up privileges, where that was asked for, and starts the threads: what one of them has, it has
+    /// from the thread that calls.
+    ///
+    /// # Errors
+    /// When there can be no more threads, or privileges cannot be given up.
+    pub fn start(self) -> Result<Daemon, StartError> {
+        let Self {
+            id, address, names, handle, mut data, forwards, resolver, privileges, host_routes, ..
+        } = self;
+        let keep = |((interface, rule), shown)| {
+            RouteKeeper::start(handle.clone(), interface, rule, shown, privileges)
+        };
+        // First: it alone needs a privilege for as long as it runs.
+        let routes = self.keeping.zip(host_routes.clone()).map(keep).transpose();
+        let routes = routes.map_err(StartError::Thread)?;
+        match privileges {
+            Privileges::Kept => {}
+            Privileges::GivenUp => privileges::give_up_all().map_err(StartError::Privileges)?,
+        }
+        let listens: Vec<(Transport, SocketAddr)> =
+            forwards.as_ref().map_or_else(Vec::new, |prepared| prepared.listens());
+        let forwards = forwards.map(|prepared| prepared.start(handle.clone())).transpose();
+        let forwards = forwards.map_err(StartError::Thread)?.map(|(port, meter, thread)| {
+            data.attach(port, meter);
+            thread
+        });
+        let (finished_out, finished) = bounded(1);
+        let thread = std::thread::Builder::new()
+            .name(format!("data-{}", id.short()))
+            .spawn(move || {
+                let _ = finished_out.send(data.run());
+            })
+            .map_err(StartError::Thread)?;
+        let mut daemon = Daemon {
+            id,
+            address,
+            names: Arc::new(names),
+            handle,
+            events: self.events,
+            finished,
+            thread: Some(thread),
+            resolver: None,
+            forwards,
+            listens,
+            routes,
+            host_routes,
+            looking_up: None,
+        };
+        // From here on a failure stops the node again.
+        let looking_up = Names::start(daemon.handle(), address, self.endpoints, self.look_up);
+        daemon.looking_up = looking_up.map_err(StartError::Thread)?;
+        let started = resolver.map(|opened| opened.start(&daemon.names, daemon.handle()));
+        daemon.resolver = started.transpose()?;
+        Ok(daemon)
+    }
+}
