@@ -54,6 +54,32 @@ impl Flow {
     }
 }
 
+/// A connection of TCP between two hosts.
+pub(crate) struct Connection {
+    near: TcpStream,
+    far: TcpStream,
+}
+
+impl Connection {
+    /// Opens it.
+    #[track_caller]
+    pub(crate) fn new(from: &Host, (host, address): (&Host, Ipv6Addr)) -> Self {
+        let listener = host.namespace.enter("bind", || TcpListener::bind((address, 0))).unwrap();
+        let there = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&there, DEADLINE);
+        let near = from.namespace.enter("connect", connect).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        Self { near, far }
+    }
+
+    /// Sends bytes there and back, and compares; returns how long it took.
+    #[track_caller]
+    pub(crate) fn echo(self, bytes: usize) -> Duration {
+        let Self { near, far } = self;
+        echo_over(near, move || far, bytes)
+    }
+}
+
 /// Sends a stream of bytes from one host to another and back, and compares; returns how long it took.
 #[track_caller]
 pub(crate) fn stream(from: &Host, to: (&Host, Ipv6Addr), bytes: usize) -> Duration {
@@ -66,22 +92,33 @@ pub(crate) fn stream(from: &Host, to: (&Host, Ipv6Addr), bytes: usize) -> Durati
 /// The same to a listener somewhere, by way of an address that leads to it.
 #[track_caller]
 pub(crate) fn stream_by(from: &Host, by: SocketAddr, listener: TcpListener, bytes: usize) -> Duration {
+    let started = Instant::now();
+    let stream = from.namespace.enter("connect", || TcpStream::connect_timeout(&by, DEADLINE)).unwrap();
+    echo_over(stream, move || listener.accept().unwrap().0, bytes);
+    started.elapsed()
+}
+
+#[track_caller]
+fn echo_over(
+    mut near: TcpStream,
+    far: impl FnOnce() -> TcpStream + Send + 'static,
+    bytes: usize,
+) -> Duration {
     let sent: Vec<u8> = (0..=250).cycle().take(bytes).collect();
     let started = Instant::now();
     // It is not joined when this end fails first: the test says what was wrong, and does not wait.
     let echo = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut far = far();
+        far.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).unwrap();
-        stream.write_all(&heard).unwrap();
+        far.read_to_end(&mut heard).unwrap();
+        far.write_all(&heard).unwrap();
     });
-    let mut stream = from.namespace.enter("connect", || TcpStream::connect_timeout(&by, DEADLINE)).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(&sent).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
+    near.set_read_timeout(Some(DEADLINE)).unwrap();
+    near.write_all(&sent).unwrap();
+    near.shutdown(Shutdown::Write).unwrap();
     let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).unwrap();
+    near.read_to_end(&mut heard).unwrap();
     echo.join().unwrap();
     assert!(heard == sent, "{} bytes came back of {bytes}", heard.len());
     started.elapsed()

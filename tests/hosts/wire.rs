@@ -49,10 +49,18 @@ impl Wire<'_> {
         }
     }
 
+    /// Returns whether these are its ends.
+    pub(crate) fn is_between(&self, one: &Host, other: &Host) -> bool {
+        let names = self.ends.map(|end| end.name);
+        names.contains(&one.name) && names.contains(&other.name)
+    }
+
     /// Loses larger packets in both directions, and tells nobody.
     pub(crate) fn swallow_above(&self, bytes: u16) {
         let [one, other] = self.ends;
         for (host, far) in [(one, other), (other, one)] {
+            // The far end would see datagrams that left together as one long packet, as on no real wire.
+            host.run(&format!("ip link set to-{} gso_max_segs 1", far.name));
             host.run("nft add table inet swallowed");
             host.run("nft add chain inet swallowed input { type filter hook input priority 0 ; }");
             host.run(&format!(
