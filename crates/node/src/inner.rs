@@ -4,7 +4,6 @@
 mod budget;
 mod config;
 mod content;
-mod path;
 mod session;
 mod sessions;
 mod view;

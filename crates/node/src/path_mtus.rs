@@ -1,5 +1,5 @@
-//! Remembers how large a frame may be that is to reach a node further away. Nobody is asked: an error says
-//! what would have fitted, and a frame that arrives says what fits the way it came, which is the way back.
+//! Remembers what was heard of the links behind the first one: how large a frame may be that is to reach a
+//! node further away. Our own links are not here: they know their size, and are asked anew for each frame.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,10 @@ use crate::fifo_map::FifoMap;
 /// Destinations of which something is remembered: 4096 x about 120 bytes = 480 kB.
 const PATHS_MAX: usize = 4096;
 
-/// How long that is believed: ways change, and what was narrow may be wide again.
-const BELIEVED_FOR: Duration = Duration::from_secs(600);
-
-/// How long an error counts for more than a larger frame that arrives: the two directions of a link may
-/// differ, and then each change of mind costs a frame.
-const REPORT_HOLDS: Duration = Duration::from_secs(30);
+/// How long an error holds larger frames back. A relay's link that has just fallen back knows what it carries a
+/// round trip later, and tells nobody; so a frame is what asks again. IP waits ten minutes with that (RFC 8201,
+/// 4), and may: an error of ours becomes a message of ICMP, and whoever sends packets remembers that by itself.
+const REPORT_HOLDS: Duration = Duration::from_secs(2);
 
 /// The smallest frame a link takes: the least `mtu`, 256, less 37 of record. A report of less is made up.
 const FRAME_BYTES_MIN: u16 = 256 - 37;
@@ -23,20 +21,20 @@ const FRAME_BYTES_MIN: u16 = 256 - 37;
 /// What is known, by destination.
 #[derive(Debug)]
 pub(crate) struct PathMtus {
-    known: FifoMap<NodeId, Known>,
+    heard: FifoMap<NodeId, Heard>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    /// The smallest frame that was said to fit, and when.
+struct Heard {
+    /// The largest frame that was said to fit, and when.
     reported: Option<(u16, Instant)>,
-    /// What the last frame that arrived says.
-    seen: Option<(u16, Instant)>,
+    /// What the last frame that arrived says of its way.
+    seen: Option<u16>,
 }
 
 impl PathMtus {
     pub(crate) fn new() -> Self {
-        Self { known: FifoMap::with_max(PATHS_MAX) }
+        Self { heard: FifoMap::with_max(PATHS_MAX) }
     }
 
     /// Takes in that a frame was too big, and that so many bytes would have fitted.
@@ -44,9 +42,10 @@ impl PathMtus {
         if frame_bytes < FRAME_BYTES_MIN {
             return;
         }
-        let known = self.known.get_or_insert_with(destination, Known::default);
-        let earlier = known.reported.filter(|report| is_believed(report, now)).map(|(bytes, _)| bytes);
-        known.reported = Some((earlier.map_or(frame_bytes, |bytes| bytes.min(frame_bytes)), now));
+        let heard = self.heard.get_or_insert_with(destination, Heard::default);
+        // Two relays may speak of frames that left together: the narrower of their links counts.
+        let earlier = heard.reported.filter(|report| holds(report, now)).map(|(bytes, _)| bytes);
+        heard.reported = Some((earlier.map_or(frame_bytes, |bytes| bytes.min(frame_bytes)), now));
     }
 
     /// Takes in the path MTU field of a frame that `source` sent to us.
@@ -54,22 +53,28 @@ impl PathMtus {
         if frame_bytes < FRAME_BYTES_MIN {
             return;
         }
-        let known = self.known.get_or_insert_with(source, Known::default);
-        known.seen = Some((frame_bytes, now));
-        known.reported.take_if(|(bytes, at)| *bytes < frame_bytes && now >= *at + REPORT_HOLDS);
+        let heard = self.heard.get_or_insert_with(source, Heard::default);
+        heard.seen = Some(frame_bytes);
+        heard.reported.take_if(|report| !holds(report, now));
     }
 
-    /// Returns the largest frame that gets to a destination, as far as is known.
+    /// Returns the largest frame that is to be sent to a destination, where an error holds larger ones back.
     pub(crate) fn frame_bytes_max(&self, destination: &NodeId, now: Instant) -> Option<u16> {
-        let known = self.known.get(destination)?;
-        let of =
-            |what: Option<(u16, Instant)>| what.filter(|what| is_believed(what, now)).map(|(bytes, _)| bytes);
-        of(known.reported).into_iter().chain(of(known.seen)).min()
+        let reported = self.heard.get(destination)?.reported;
+        reported.filter(|report| holds(report, now)).map(|(bytes, _)| bytes)
+    }
+
+    /// Returns the largest frame that had a chance when something was last heard of the way. A frame that
+    /// arrives tells of the way back alone, and an error may be old: that is good enough for handshakes, whose
+    /// datagrams may be smaller than they need be.
+    pub(crate) fn frame_bytes_heard(&self, destination: &NodeId) -> Option<u16> {
+        let heard = self.heard.get(destination)?;
+        heard.reported.map(|(bytes, _)| bytes).into_iter().chain(heard.seen).min()
     }
 }
 
-fn is_believed((_, at): &(u16, Instant), now: Instant) -> bool {
-    now < *at + BELIEVED_FOR
+fn holds((_, at): &(u16, Instant), now: Instant) -> bool {
+    now < *at + REPORT_HOLDS
 }
 
 #[cfg(test)]
@@ -84,41 +89,41 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_report_counts_until_it_is_ten_minutes_old() {
+    fn the_smallest_report_counts_for_two_seconds_and_then_a_frame_asks_again() {
         let now = start();
         let mut paths = PathMtus::new();
-        assert_eq!(paths.frame_bytes_max(&C, now), None);
-
         paths.on_report(C, 1200, now);
         paths.on_report(C, 1300, now);
 
         assert_eq!(paths.frame_bytes_max(&C, now), Some(1200));
-        assert_eq!(paths.frame_bytes_max(&C, now + BELIEVED_FOR), None);
+        let later = now + REPORT_HOLDS;
+        assert_eq!(paths.frame_bytes_max(&C, later), None);
+        paths.on_report(C, 1300, later);
+
+        assert_eq!(paths.frame_bytes_max(&C, later), Some(1300));
     }
 
     #[test]
-    fn a_frame_that_arrives_says_what_fits_and_the_next_one_may_say_more() {
+    fn a_frame_that_arrives_holds_nothing_back_for_it_came_the_other_way() {
         let now = start();
         let mut paths = PathMtus::new();
 
         paths.on_arrival(C, 1163, now);
-        assert_eq!(paths.frame_bytes_max(&C, now), Some(1163));
-        paths.on_arrival(C, 1363, now);
 
-        assert_eq!(paths.frame_bytes_max(&C, now), Some(1363));
+        assert_eq!((paths.frame_bytes_max(&C, now), paths.frame_bytes_heard(&C)), (None, Some(1163)));
     }
 
     #[test]
-    fn a_larger_frame_that_arrives_lifts_a_report_that_is_half_a_minute_old() {
+    fn what_was_heard_is_the_least_until_a_frame_arrives_after_the_report() {
         let now = start();
         let mut paths = PathMtus::new();
         paths.on_report(C, 1163, now);
 
         paths.on_arrival(C, 1363, now);
-        assert_eq!(paths.frame_bytes_max(&C, now), Some(1163));
+        assert_eq!(paths.frame_bytes_heard(&C), Some(1163));
         paths.on_arrival(C, 1363, now + REPORT_HOLDS);
 
-        assert_eq!(paths.frame_bytes_max(&C, now + REPORT_HOLDS), Some(1363));
+        assert_eq!(paths.frame_bytes_heard(&C), Some(1363));
     }
 
     #[test]
@@ -129,6 +134,6 @@ mod tests {
         paths.on_report(C, 60, now);
         paths.on_arrival(C, 0, now);
 
-        assert_eq!(paths.frame_bytes_max(&C, now), None);
+        assert_eq!((paths.frame_bytes_max(&C, now), paths.frame_bytes_heard(&C)), (None, None));
     }
 }

@@ -12,13 +12,10 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::fifo_map::FifoMap;
 use crate::inner::budget::Budget;
-use crate::inner::path::PathMtu;
 use crate::inner::session::InnerSession;
 use crate::inner::view::{InnerState, InnerView};
+use crate::path_mtus::PathMtus;
 use crate::timed_map::TimedMap;
-
-/// Ways whose MTU is remembered: 4096 x about 60 bytes = 250 kB.
-const PATHS_MAX: usize = 4096;
 
 /// Sessions whose end is remembered, with its reason: 256 x about 200 bytes = 50 kB.
 const ENDS_MAX: usize = 256;
@@ -34,7 +31,6 @@ pub(crate) struct Inner {
     pub(crate) sessions: TimedMap<NodeId, InnerSession>,
     pub(crate) doorman: Doorman,
     pub(crate) budget: Budget,
-    pub(crate) paths: FifoMap<NodeId, PathMtu>,
     ends: FifoMap<NodeId, (Instant, String)>,
     /// What ended sessions had discarded.
     pub(crate) retired: DiscardCounts,
@@ -55,7 +51,6 @@ impl Inner {
             sessions: TimedMap::default(),
             doorman: Doorman::new(seed, now),
             budget: Budget::new(),
-            paths: FifoMap::with_max(PATHS_MAX),
             ends: FifoMap::with_max(ENDS_MAX),
             retired: DiscardCounts::default(),
             plaintexts: Plaintexts::new(),
@@ -73,15 +68,6 @@ impl Inner {
         let mut counts = self.retired.clone();
         self.sessions.values().for_each(|session| counts.add(&session.association.discards()));
         counts
-    }
-
-    /// Returns the largest frame that is known to have a chance on the way to a node.
-    pub(crate) fn path_mtu(&self, peer: &NodeId, now: Instant) -> u16 {
-        self.paths.get(peer).map_or(u16::MAX, |path| path.frame_bytes_max(now))
-    }
-
-    pub(crate) fn path_mut(&mut self, peer: NodeId) -> &mut PathMtu {
-        self.paths.get_or_insert_with(peer, PathMtu::default)
     }
 
     /// Remembers why there is no session with a node any more.
@@ -120,8 +106,8 @@ impl Inner {
         live.min_by_key(|(_, session)| session.last_used).map(|(peer, _)| *peer)
     }
 
-    pub(crate) fn views(&self) -> Vec<InnerView> {
-        let path_mtu = |peer: &NodeId| self.paths.get(peer).and_then(|path| path.known());
+    pub(crate) fn views(&self, paths: &PathMtus) -> Vec<InnerView> {
+        let path_mtu = |peer: &NodeId| paths.frame_bytes_heard(peer);
         let mut views: Vec<_> =
             self.sessions.iter().map(|(peer, session)| session.view(*peer, path_mtu(peer))).collect();
         let gone = self.ends.iter().filter(|(peer, _)| self.sessions.get(peer).is_none());

@@ -45,7 +45,7 @@ pub struct InnerView {
     pub records: (u64, u64),
     /// Bytes of payload sent and received since the session was opened.
     pub bytes: (u64, u64),
-    /// The largest frame that is known to have a chance on the way there; `None` while nothing is known.
+    /// The largest frame that had a chance when something was last heard of the way; `None` before that.
     pub path_mtu: Option<u16>,
     /// Payloads that wait for it to open, and their bytes.
     pub waiting: (usize, usize),

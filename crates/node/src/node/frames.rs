@@ -148,7 +148,6 @@ impl Node {
             now,
         ) {
             Decision::Deliver => {
-                self.note_path_of(from, &header, now);
                 self.deliver(from, &header, payload, now);
             }
             Decision::Forward { next, header: onward } => {
@@ -250,7 +249,8 @@ impl Node {
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::NoRoute));
             return Err(self.explain_no_route(header.destination));
         };
-        if let Some(max) = self.path_payload_max(&header, now).filter(|max| payload.len() > *max) {
+        let max = self.frame_bytes_max(header.destination, next, now).saturating_sub(HEADER_BYTES);
+        if payload.len() > max {
             self.counters.drop_frame(FrameDrop::TooBig);
             self.observe(&header, payload.len(), None, FrameAction::Dropped(FrameDrop::TooBig));
             return Err(SendError::TooLarge { len: payload.len(), max });

@@ -29,7 +29,7 @@ impl Node {
     /// those that are gone.
     #[must_use]
     pub fn inner_sessions(&self) -> Vec<InnerView> {
-        self.inner.views()
+        self.inner.views(&self.path_mtus)
     }
 
     /// Starts to replace the inner session with a node by one with other keys, as its age would. Says whether
@@ -39,18 +39,6 @@ impl Node {
         let started = session.association.rekey(now);
         self.settle_inner(peer, now);
         started
-    }
-
-    /// Returns how many bytes of payload for a node fit one frame, as far as is known: less inside an inner
-    /// session than in the clear. `None` while there is no way to it.
-    #[must_use]
-    pub fn payload_bytes_max(&self, destination: NodeId, now: Instant) -> Option<usize> {
-        let next = self.next_for(&Header::new(Kind::Data, self.us, destination), now)?;
-        Some(if self.is_end_to_end(&destination) {
-            self.inside_bytes_max(destination, next, now)
-        } else {
-            self.frame_bytes_max(destination, next, now).saturating_sub(HEADER_BYTES)
-        })
     }
 
     /// Returns whether payloads between us and a node travel in an inner session.
@@ -132,7 +120,7 @@ impl Node {
                 self.refuse_delivery(from, header, payload, FrameDrop::BadFrame);
             }
             Outcome::Accepted => {
-                self.note_way(header);
+                self.note_way(header, now);
                 self.count_delivery(from, header, payload);
             }
             Outcome::Killed | Outcome::Refused => self.count_delivery(from, header, payload),
@@ -143,8 +131,8 @@ impl Node {
     }
 
     /// Notes the way that frames from a node take, for handshakes that go there.
-    fn note_way(&mut self, header: &Header) {
-        self.inner.path_mut(header.source).on_frame(header.path_mtu);
+    fn note_way(&mut self, header: &Header, now: Instant) {
+        self.path_mtus.on_arrival(header.source, header.path_mtu, now);
         if let Some(session) = self.inner.sessions.get_mut(&header.source) {
             session.way = Way::answering(header);
         }
@@ -168,11 +156,13 @@ impl Node {
             header.packet = PacketId(self.next_packet);
             self.next_packet += 1;
         }
-        let max =
-            self.next_for(&header, now).map(|next| self.inside_bytes_max(header.destination, next, now));
-        if max.is_some_and(|max| payload.len() > max) {
+        let next = self.next_for(&header, now);
+        if let Some(next) =
+            next.filter(|next| payload.len() > self.inside_bytes_max(header.destination, *next, now))
+        {
             self.drop_own(&header, payload.len(), FrameDrop::TooBig);
-            let mtu = self.inner.path_mtu(&header.destination, now);
+            let fits = self.frame_bytes_max(header.destination, next, now);
+            let mtu = u16::try_from(fits).unwrap_or(u16::MAX);
             let message = ErrorMessage { code: ErrorCode::TooBig, mtu, offending: header };
             self.events.push_back(Event::Error { reporter: self.us, message });
             return;
@@ -259,18 +249,12 @@ impl Node {
     }
 
     /// Returns how many bytes of payload fit an inner record on the way to a node that begins with `next`.
-    fn inside_bytes_max(&self, destination: NodeId, next: NodeId, now: Instant) -> usize {
+    pub(super) fn inside_bytes_max(&self, destination: NodeId, next: NodeId, now: Instant) -> usize {
         let session = self.inner.sessions.get(&destination).and_then(|session| session.association.session());
         let suite = session.and_then(|session| session.peer()).map(|peer| peer.suite);
         let overhead = suite.map_or(RECORD_OVERHEAD_BYTES, |suite| suite.overhead_bytes_max());
         let around = HEADER_BYTES + overhead + CONTENT_BYTES;
         self.frame_bytes_max(destination, next, now).saturating_sub(around)
-    }
-
-    /// Returns how large a frame may be on the way to a node that begins with `next`, as far as is known.
-    fn frame_bytes_max(&self, destination: NodeId, next: NodeId, now: Instant) -> usize {
-        let link = self.link_of(next).and_then(|link| link.association.session()?.payload_bytes_max());
-        link.unwrap_or(usize::MAX).min(usize::from(self.inner.path_mtu(&destination, now)))
     }
 
     /// Drops a frame of our own.

@@ -12,45 +12,29 @@ use crate::config::PathMtu;
 use crate::counters::FrameDrop;
 use crate::mtu_search::{MTU_BASE, MtuSearch};
 use crate::node::Node;
-use crate::node::frames::{learned, usable};
-
-/// What a link session adds to a frame at most: record header, explicit nonce, tag.
-const RECORD_OVERHEAD_BYTES: usize = 37;
 
 /// Bytes of a probe without its padding: number and token.
 const PROBE_FRONT_BYTES: usize = 4 + 4;
 
 impl Node {
-    /// Returns how many bytes of payload a frame to a destination may have, as far as is known: what the
-    /// link to the next hop takes, and what was heard of those behind it. An inner session's overhead comes
-    /// off that.
+    /// Returns how many bytes of payload for a node fit one frame, as far as is known: less inside an inner
+    /// session than in the clear. `None` while there is no way to it.
     #[must_use]
-    pub fn path_mtu(&self, destination: NodeId, now: Instant) -> usize {
-        let header = Header::new(Kind::Data, self.us, destination);
-        let next =
-            self.relay.next_hop(&header, (usable(&self.neighbours), learned(self.router.as_deref())), now);
-        let session = next.and_then(|next| self.link_of(next)?.association.session()?.payload_bytes_max());
-        let frame = session
-            .unwrap_or_else(|| usize::from(self.mtu_to_begin_with()).saturating_sub(RECORD_OVERHEAD_BYTES));
-        let link = frame.saturating_sub(HEADER_BYTES);
-        self.path_payload_max(&header, now).map_or(link, |path| path.min(link))
+    pub fn payload_bytes_max(&self, destination: NodeId, now: Instant) -> Option<usize> {
+        let next = self.next_for(&Header::new(Kind::Data, self.us, destination), now)?;
+        Some(if self.is_end_to_end(&destination) {
+            self.inside_bytes_max(destination, next, now)
+        } else {
+            self.frame_bytes_max(destination, next, now).saturating_sub(HEADER_BYTES)
+        })
     }
 
-    /// Returns how many bytes of payload pass the links behind the first one, where that is known.
-    pub(super) fn path_payload_max(&self, header: &Header, now: Instant) -> Option<usize> {
-        if self.config.path_mtu == PathMtu::Fixed || header.kind == Kind::Error {
-            return None;
-        }
-        let frame = self.path_mtus.frame_bytes_max(&header.destination, now)?;
-        Some(usize::from(frame).saturating_sub(HEADER_BYTES))
-    }
-
-    /// Learns from a frame that arrived how large those may be that go back the same way. Our own search
-    /// knows the link to a neighbour better.
-    pub(super) fn note_path_of(&mut self, from: NodeId, header: &Header, now: Instant) {
-        if self.config.path_mtu == PathMtu::Probed && header.source != from {
-            self.path_mtus.on_arrival(header.source, header.path_mtu, now);
-        }
+    /// Returns how large a frame may be on the way to a node that begins with `next`, as far as is known: as
+    /// large as that link takes at this moment, and no larger than the links behind it were said to take.
+    pub(super) fn frame_bytes_max(&self, destination: NodeId, next: NodeId, now: Instant) -> usize {
+        let link = self.link_of(next).and_then(|link| link.association.session()?.payload_bytes_max());
+        let behind = self.path_mtus.frame_bytes_max(&destination, now).map(usize::from);
+        link.into_iter().chain(behind).min().unwrap_or(usize::MAX)
     }
 
     /// Learns from an error about a frame of ours how large the next may be.
@@ -59,7 +43,7 @@ impl Node {
         let is_of_ours = offending.source == self.us
             && offending.boot_epoch == self.boot_epoch
             && offending.packet.0 < self.next_packet;
-        if self.config.path_mtu == PathMtu::Probed && *code == ErrorCode::TooBig && is_of_ours {
+        if *code == ErrorCode::TooBig && is_of_ours {
             self.path_mtus.on_report(offending.destination, *mtu, now);
         }
     }

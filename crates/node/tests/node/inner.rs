@@ -512,6 +512,8 @@ fn a_narrow_link_further_on_is_learned_and_the_handshake_passes_it() {
 
         let max = usize::from(narrow) - 37 - 54 - 37 - 1;
         assert_eq!(net.delivered(C), [[1; 100]], "mtu {narrow}");
+        net.send(A, C, &vec![2; max + 1]).unwrap();
+        net.run_a_little();
         assert_eq!(net.nodes[A].payload_bytes_max(net.id(C), net.clock.now()), Some(max), "mtu {narrow}");
         net.send(A, C, &vec![3; max]).unwrap();
         net.run_a_little();

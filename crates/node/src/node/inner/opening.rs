@@ -70,6 +70,7 @@ impl Node {
         let header = Header::new(Kind::InnerHandshake, self.us, peer);
         let next = self.next_for(&header, now);
         let frame = next.map_or(usize::MAX, |next| self.frame_bytes_max(peer, next, now));
+        let frame = frame.min(self.path_mtus.frame_bytes_heard(&peer).map_or(usize::MAX, usize::from));
         let fits = u16::try_from(frame.saturating_sub(HEADER_BYTES)).unwrap_or(u16::MAX);
         // The certificate's key must give the id that the frames name.
         let admission = Admission::Rule(Arc::new(move |key| crate::node_id(key) == peer));
@@ -134,7 +135,7 @@ impl Node {
         if let Err(error) = made {
             tracing::error!(%error, %source, "No inner session could be made for a hello");
         }
-        self.note_way(header);
+        self.note_way(header, now);
         self.settle_inner(source, now);
     }
 

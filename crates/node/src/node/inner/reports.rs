@@ -27,9 +27,6 @@ impl Node {
             self.events.push_back(Event::Error { reporter, message });
             return;
         }
-        if message.code == ErrorCode::TooBig {
-            self.inner.path_mut(offending.destination).on_too_big(message.mtu, now);
-        }
         if offending.kind == Kind::InnerHandshake {
             return self.on_handshake_error(reporter, &message, now);
         }
