@@ -84,7 +84,8 @@ pub(crate) struct PacketSwitch {
     flows: Flows,
     recent: Recent,
     complaints: Complaints,
-    /// The largest packet that our own interface takes, where there is one.
+    /// The largest packet that our own interface takes, where there is one. A way may take less for a moment, and
+    /// a segment size holds as long as its connection: what is too big for the way is told of by ICMP.
     packet_bytes_max: Option<usize>,
 }
 
@@ -142,7 +143,7 @@ impl PacketSwitch {
             let complaint = Some(Complaint::NoRoute);
             return Err(Refusal { reason: PacketDrop::UnknownDestination, complaint });
         };
-        if let Some(max) = self.packet_bytes_max_to(overlay, destination) {
+        if let Some(max) = self.packet_bytes_max {
             mss::clamp(bytes, packet, max);
         }
         let Flow { id, is_reply } = self.flows.of(packet, destination, now);
@@ -180,7 +181,7 @@ impl PacketSwitch {
         }
         ecn::carry_mark(&mut delivered.bytes, packet.version, header.flags)
             .map_err(|ecn::MarkedInVain| PacketDrop::MarkedInVain)?;
-        if let Some(max) = self.packet_bytes_max_to(overlay, header.source) {
+        if let Some(max) = self.packet_bytes_max {
             mss::clamp(&mut delivered.bytes, &packet, max);
         }
         if !header.flags.contains(Flags::REPLY) {
@@ -218,11 +219,6 @@ impl PacketSwitch {
         if self.ports.iter_mut().any(|port| port.deliver(&message)) {
             self.counters.complaints += 1;
         }
-    }
-
-    /// Returns the largest packet that passes between us and a node, as far as is known.
-    fn packet_bytes_max_to(&self, overlay: &impl Overlay, node: NodeId) -> Option<usize> {
-        self.packet_bytes_max.into_iter().chain(overlay.packet_bytes_max(node)).min()
     }
 
     fn drop_packet(&mut self, reason: PacketDrop) {
@@ -286,7 +282,6 @@ mod tests {
     struct Mesh {
         sent: Vec<(NodeId, FlowId, bool, Vec<u8>, Ecn)>,
         refuses: Option<SendError>,
-        packet_bytes_max: Option<usize>,
     }
 
     impl Overlay for Mesh {
@@ -305,10 +300,6 @@ mod tests {
 
         fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
             self.node_of(address) == Some(node)
-        }
-
-        fn packet_bytes_max(&self, _: NodeId) -> Option<usize> {
-            self.packet_bytes_max
         }
 
         fn send(&mut self, sending: Sending<'_>, ecn: Ecn, _: Instant) -> Result<PacketId, SendError> {
@@ -489,9 +480,10 @@ mod tests {
     }
 
     #[test]
-    fn a_syn_is_clamped_in_both_directions_to_what_the_way_carries() {
-        let (mut switch, taken) = switch();
-        let mut mesh = Mesh { packet_bytes_max: Some(1300), ..Mesh::default() };
+    fn a_syn_is_clamped_in_both_directions_to_what_our_interface_takes() {
+        let taken = Taken::default();
+        let mut switch = PacketSwitch::new(vec![Box::new(Everything(Arc::clone(&taken)))], Some(1300));
+        let mut mesh = Mesh::default();
         let now = Instant::now();
         let syn = |source: [u8; 4], destination: [u8; 4]| {
             let mut bytes = Vec::new();
@@ -531,8 +523,8 @@ mod tests {
                     bytes[12..20].copy_from_slice(&[10, 2, 0, 1, 10, 1, 0, 1]);
                 }
             }
-            let (mut switch, _) = switch();
-            let mut mesh = Mesh { packet_bytes_max: Some(100), ..Mesh::default() };
+            let mut switch = PacketSwitch::new(vec![Box::new(Everything(Taken::default()))], Some(100));
+            let mut mesh = Mesh::default();
 
             switch.send(&mut mesh, &mut bytes.clone(), Instant::now());
             switch.deliver(&mesh, delivered(A, bytes), Instant::now());

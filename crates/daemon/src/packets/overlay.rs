@@ -17,9 +17,6 @@ pub(crate) trait Overlay {
     /// Returns whether an address is a node's own, or in a prefix that it may announce and announces.
     fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool;
 
-    /// Returns the largest packet that reaches a node, as far as is known.
-    fn packet_bytes_max(&self, destination: NodeId) -> Option<usize>;
-
     /// Sends a packet to a node.
     fn send(&mut self, sending: Sending<'_>, ecn: Ecn, now: Instant) -> Result<PacketId, SendError>;
 }
@@ -35,10 +32,6 @@ impl Overlay for Node {
 
     fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
         self.may_send_from(node, address.into())
-    }
-
-    fn packet_bytes_max(&self, _destination: NodeId) -> Option<usize> {
-        None
     }
 
     fn send(&mut self, sending: Sending<'_>, ecn: Ecn, now: Instant) -> Result<PacketId, SendError> {
