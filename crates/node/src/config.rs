@@ -148,8 +148,7 @@ pub enum PathMtu {
     /// As large as [`NodeConfig::mtu`] says.
     #[default]
     Fixed,
-    /// As large as each link was found to carry (RFC 8899), up to [`NodeConfig::mtu`]; and what is known
-    /// of the links behind it is held to at the origin.
+    /// As large as each link was found to carry (RFC 8899), up to [`NodeConfig::mtu`].
     Probed,
 }
 
