@@ -46,7 +46,7 @@ pub(crate) fn watch_from(
     in_force: ConfigInForce,
     daemon: &Daemon,
 ) -> Result<(Arc<Reloader>, Watcher), Failure> {
-    let reloader = Arc::new(Reloader::over(in_force, daemon.handle()));
+    let reloader = Arc::new(Reloader::over(in_force, daemon));
     let watcher = Watcher::start(Arc::clone(&reloader))
         .context("the thread that watches files cannot be started")
         .map_err(Failure::World)?;

@@ -30,4 +30,5 @@ pub use tun::{RoutesFile, TunConfig, TunFile};
 pub use valid::DaemonConfig;
 
 pub(crate) use control::check_path as check_socket_path;
+pub(crate) use e2e::fits as e2e_fits;
 pub(crate) use reading::text as read_text;

@@ -15,7 +15,8 @@ use peerbound_wire::{FlowId, NodeId, PacketId};
 use crate::clock;
 use crate::config::{DaemonConfig, Transport};
 use crate::forwards::{ForwardCounters, ForwardError};
-use crate::names::LookUp;
+use crate::name_book::NameBook;
+use crate::names::{LookUp, LookUps};
 use crate::observe::Observer;
 use crate::packets::{PacketCounters, PacketPort};
 use crate::privileges::Privileges;
@@ -213,7 +214,7 @@ pub struct ShutdownError(pub Duration);
 pub struct Daemon {
     id: NodeId,
     address: SocketAddr,
-    names: Arc<Nodes>,
+    names: Arc<NameBook>,
     handle: NodeHandle,
     events: Receiver<Event>,
     finished: Receiver<Report>,
@@ -223,8 +224,7 @@ pub struct Daemon {
     listens: Vec<(Transport, SocketAddr)>,
     routes: Option<RouteKeeper>,
     host_routes: Option<HostRoutes>,
-    /// The thread that looks up names ends when this is dropped.
-    looking_up: Option<Sender<()>>,
+    look_ups: LookUps,
 }
 
 impl Daemon {
@@ -286,13 +286,17 @@ impl Daemon {
     /// Returns what people call a node: its name from the configuration, else its short id.
     #[must_use]
     pub fn name_of(&self, id: &NodeId) -> String {
-        self.names.get(id).cloned().unwrap_or_else(|| id.short())
+        self.names.name_of(id)
     }
 
-    /// Returns what people call the nodes that the configuration knows.
-    #[must_use]
-    pub fn names(&self) -> Arc<Nodes> {
+    /// Returns the book of what people call the nodes that the configuration knows.
+    pub(crate) fn name_book(&self) -> Arc<NameBook> {
         Arc::clone(&self.names)
+    }
+
+    /// Returns where it is said which names of neighbours are looked up.
+    pub(crate) fn look_ups(&self) -> LookUps {
+        self.look_ups.clone()
     }
 
     /// Returns a handle by which other threads reach the node.
@@ -401,7 +405,6 @@ impl Daemon {
         let thread = self.thread.take();
         self.resolver = None;
         self.routes = None;
-        self.looking_up = None;
         let started = clock::now();
         // A full queue has a reader that is awake; it finds this command or, later, no sender.
         let _ = self.handle.commands.send_timeout(command, deadline);

@@ -13,6 +13,7 @@ mod forwards;
 mod kernel_buffer;
 mod lossy;
 mod metrics;
+mod name_book;
 mod names;
 mod observe;
 mod packets;

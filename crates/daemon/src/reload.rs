@@ -3,20 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peerbound_node::{LINK_COST_DEFAULT, NeighbourConfig, Node, Routing};
-use peerbound_wire::{NodeId, Prefix};
 use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::clock;
 use crate::config::{ConfigError, ConfigFile, DaemonConfig, reading};
-use crate::daemon::{CommandError, NodeHandle};
+use crate::daemon::{CommandError, Daemon, NodeHandle};
+use crate::name_book::NameBook;
+use crate::names::LookUps;
+use crate::reload::changes::Changes;
 
-/// Keys of `[node]` that are applied while the node runs.
-const LIVE: [&str; 5] = ["certificate", "roots", "crl", "allow", "announce"];
+mod changes;
+
+/// Tables that are applied while the node runs. What has changed in them is told by what it means.
+const LIVE_TABLES: [&str; 4] = ["neighbour", "route", "names", "e2e"];
+
+/// Keys of `[node]` of which the same holds.
+const LIVE: [&str; 6] = ["certificate", "roots", "crl", "allow", "announce", "e2e"];
 
 /// What a reload did, key by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -70,6 +75,8 @@ impl ReloadReport {
 pub struct Reloader {
     path: PathBuf,
     handle: NodeHandle,
+    names: Arc<NameBook>,
+    look_ups: LookUps,
     running: Mutex<Running>,
 }
 
@@ -137,14 +144,15 @@ impl Reloader {
     ///
     /// # Errors
     /// When the file cannot be used any more.
-    pub fn new(path: PathBuf, handle: NodeHandle) -> Result<Self, ConfigError> {
-        Ok(Self::over(ConfigInForce::read(path)?, handle))
+    pub fn new(path: PathBuf, daemon: &Daemon) -> Result<Self, ConfigError> {
+        Ok(Self::over(ConfigInForce::read(path)?, daemon))
     }
 
     /// Stands by for a node that was started with this.
     #[must_use]
-    pub fn over(ConfigInForce { path, running }: ConfigInForce, handle: NodeHandle) -> Self {
-        Self { path, handle, running: Mutex::new(running) }
+    pub fn over(ConfigInForce { path, running }: ConfigInForce, daemon: &Daemon) -> Self {
+        let (handle, names, look_ups) = (daemon.handle(), daemon.name_book(), daemon.look_ups());
+        Self { path, handle, names, look_ups, running: Mutex::new(running) }
     }
 
     /// Reads the configuration again, with everything it names, and applies what can be applied.
@@ -191,7 +199,15 @@ impl Reloader {
         let mut report = ReloadReport::default();
         let trusts_anew = running.trust != wanted.trust;
         let changes = Changes::between(&running.config, &wanted.config, trusts_anew);
-        let outcome = self.handle.with_node(move |node, now| changes.carry_out(node, now))?;
+        // An address that was found for the former file must not come after the new one.
+        self.look_ups.leave(changes.dialled_elsewhere());
+        let outcome = self.handle.with_node(move |node, now| changes.carry_out(node, now));
+        let outcome = outcome.inspect_err(|_| self.look_ups.set(running.config.endpoints.clone()))?;
+        self.look_ups.set(wanted.config.endpoints.clone());
+        for told in changes::of_names(&running.config, &wanted.config) {
+            report.applied("names", told);
+        }
+        self.names.set(wanted.config.names.clone());
         for (key, result) in outcome {
             match result {
                 Ok(what) => report.applied(key, what),
@@ -206,107 +222,17 @@ impl Reloader {
         for key in waiting_keys(&running.table, &wanted.table) {
             report.needs_restart(&key, "it is read at the start alone");
         }
-        for name in names_that_wait(&running.config, &wanted.config) {
-            report.needs_restart("neighbour.address", format!("{name} is looked up from the next start on"));
+        let started_with = std::mem::take(&mut running.config.services);
+        if started_with != wanted.config.services
+            && running.table.get("services") == wanted.table.get("services")
+        {
+            let what = "a name in it means another node, and is looked at at the start alone";
+            report.needs_restart("services", what);
         }
-        wanted.config.endpoints = std::mem::take(&mut running.config.endpoints);
+        wanted.config.services = started_with;
         wanted.table = std::mem::take(&mut running.table);
         *running = wanted;
         Ok(report)
-    }
-}
-
-/// What a node is to be told.
-struct Changes {
-    context: Option<peerbound_dtls::Context>,
-    removed: Vec<NodeId>,
-    set: Vec<(NeighbourConfig, u16)>,
-    routes: Option<Vec<peerbound_node::StaticRoute>>,
-    prefixes: Option<Vec<Prefix>>,
-}
-
-type Outcome = Vec<(&'static str, Result<String, String>)>;
-
-impl Changes {
-    fn between(former: &DaemonConfig, wanted: &DaemonConfig, trusts_anew: bool) -> Self {
-        let context = trusts_anew.then(|| wanted.node.context.clone());
-        let of = |config: &DaemonConfig| -> BTreeMap<NodeId, (NeighbourConfig, u16)> {
-            let neighbours = config.node.neighbours.iter();
-            neighbours
-                .map(|neighbour| (neighbour.id, (neighbour.clone(), cost_of(config, neighbour.id))))
-                .collect()
-        };
-        let (before, after) = (of(former), of(wanted));
-        let removed = before.keys().filter(|id| !after.contains_key(*id)).copied().collect();
-        let set = after.into_iter().filter(|(id, entry)| before.get(id) != Some(entry));
-        let set = set.map(|(_, entry)| entry).collect();
-        let routes = (former.node.routes != wanted.node.routes).then(|| wanted.node.routes.clone());
-        let prefixes = (prefixes_of(former) != prefixes_of(wanted)).then(|| prefixes_of(wanted).to_vec());
-        Self { context, removed, set, routes, prefixes }
-    }
-
-    /// Carries them out in an order in which nobody who is shut out comes in meanwhile.
-    fn carry_out(self, node: &mut Node, now: Instant) -> Outcome {
-        let mut outcome = Outcome::new();
-        for id in self.removed {
-            node.remove_neighbour(id, now);
-            outcome.push(("neighbour", Ok(format!("{id} is no neighbour any more"))));
-        }
-        // What is announced shrinks before the certificate does, and grows after it.
-        let mut prefixes = self.prefixes;
-        if let Some(fewer) = prefixes.take_if(|_| self.context.is_some()) {
-            let first = node.set_prefixes(&fewer, now);
-            prefixes = first.is_err().then_some(fewer);
-            if first.is_ok() {
-                outcome.push(("node.announce", Ok("announced anew".to_owned())));
-            }
-        }
-        if let Some(context) = self.context {
-            let replaced = node.replace_context(context, now);
-            let told = replaced.map(|()| "certificates are judged anew".to_owned());
-            outcome.push(("node.certificate", told.map_err(|error| error.to_string())));
-        }
-        if let Some(prefixes) = prefixes {
-            let announced = node.set_prefixes(&prefixes, now);
-            let told = announced.map(|()| "announced anew".to_owned());
-            outcome.push(("node.announce", told.map_err(|error| error.to_string())));
-        }
-        for (neighbour, cost) in self.set {
-            let told = format!("{} is set", neighbour.name);
-            node.set_neighbour(neighbour, cost, now);
-            outcome.push(("neighbour", Ok(told)));
-        }
-        if let Some(routes) = self.routes {
-            outcome.push(("route", Ok(format!("{} are set", routes.len()))));
-            node.set_routes(routes);
-        }
-        outcome
-    }
-}
-
-/// Lists the names that were not looked up before. Those that are looked up no more are asked for until the
-/// next start.
-fn names_that_wait(former: &DaemonConfig, wanted: &DaemonConfig) -> Vec<String> {
-    let names = |config: &DaemonConfig| -> BTreeSet<(NodeId, String)> {
-        let of_all = config.endpoints.iter();
-        let names = of_all.flat_map(|(id, places)| places.iter().map(move |place| (*id, place)));
-        let names = names.filter(|(_, place)| place.address().is_none());
-        names.map(|(id, place)| (id, place.to_string())).collect()
-    };
-    names(wanted).difference(&names(former)).map(|(_, name)| name.clone()).collect()
-}
-
-fn cost_of(config: &DaemonConfig, id: NodeId) -> u16 {
-    match &config.node.routing {
-        Routing::Static => LINK_COST_DEFAULT,
-        Routing::Dynamic(routing) => routing.costs.get(&id).copied().unwrap_or(LINK_COST_DEFAULT),
-    }
-}
-
-fn prefixes_of(config: &DaemonConfig) -> &[Prefix] {
-    match &config.node.routing {
-        Routing::Static => &[],
-        Routing::Dynamic(routing) => &routing.prefixes,
     }
 }
 
@@ -318,13 +244,13 @@ fn waiting_keys(former: &Table, wanted: &Table) -> Vec<String> {
     for table in tables {
         match (former.get(table), wanted.get(table)) {
             (before, after) if before == after => {}
+            _ if LIVE_TABLES.contains(&table.as_str()) => {}
             (Some(Value::Table(before)), Some(Value::Table(after))) => {
                 let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
                 let differing = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
                 let dead = differing.filter(|key| table != "node" || !LIVE.contains(&key.as_str()));
                 waiting.extend(dead.map(|key| format!("{table}.{key}")));
             }
-            _ if table == "neighbour" || table == "route" => {}
             _ => waiting.push(table.clone()),
         }
     }

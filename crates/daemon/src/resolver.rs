@@ -17,6 +17,7 @@ use peerbound_wire::NodeId;
 use crate::clock;
 use crate::config::ResolverConfig;
 use crate::daemon::NodeHandle;
+use crate::name_book::NameBook;
 use crate::resolver::answer::{MESSAGE_BYTES_MAX, answer};
 use crate::resolver::directory::Directory;
 use crate::resolver::hosts_file::HostsFile;
@@ -82,18 +83,14 @@ impl OpenedResolver {
     }
 
     /// Starts to answer for the node behind `handle`.
-    pub(crate) fn start(
-        self,
-        given: &BTreeMap<NodeId, String>,
-        handle: NodeHandle,
-    ) -> Result<Resolver, ResolverError> {
+    pub(crate) fn start(self, given: Arc<NameBook>, handle: NodeHandle) -> Result<Resolver, ResolverError> {
         let Self { config, poll, sockets } = self;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(ResolverError::Thread)?);
         let address = sockets.as_ref().map(|sockets| sockets.address);
         let is_over = Arc::new(AtomicBool::new(false));
         let service = Service {
             names: Names {
-                given: given.iter().map(|(id, name)| (*id, name.clone())).collect(),
+                given,
                 certified: BTreeMap::new(),
                 directory: Directory::default(),
                 made_at: None,
@@ -243,7 +240,7 @@ fn is_here(from: IpAddr, our_address: IpAddr) -> bool {
 
 /// What the resolver knows, and from whom it knows more.
 struct Names {
-    given: Vec<(NodeId, String)>,
+    given: Arc<NameBook>,
     certified: BTreeMap<NodeId, String>,
     directory: Directory,
     made_at: Option<Instant>,
@@ -258,8 +255,7 @@ impl Names {
         if !self.made_at.as_ref().is_some_and(is_fresh) {
             self.made_at = Some(now);
             self.learn();
-            let certified: Vec<_> = self.certified.iter().map(|(id, name)| (*id, name.clone())).collect();
-            self.directory = Directory::new(&self.given, &certified);
+            self.directory = Directory::new(&self.given.current(), &self.certified);
         }
         &self.directory
     }

@@ -82,6 +82,22 @@ impl Queues {
         }
     }
 
+    /// Takes other rates in place of those that were set. What waits leaves by them.
+    pub(crate) fn set_rates(&mut self, rates: &BTreeMap<NodeId, Rate>) {
+        for (neighbour, queue) in &mut self.by_neighbour {
+            let former = queue.pacer.as_ref().map(Pacer::rate);
+            let rate = rates.get(neighbour).copied();
+            if rate != former {
+                queue.pacer = rate.map(Pacer::new);
+            }
+        }
+        for (neighbour, rate) in rates {
+            let unused = || Queue { pacer: Some(Pacer::new(*rate)), ..Queue::default() };
+            self.by_neighbour.entry(*neighbour).or_insert_with(unused);
+        }
+        self.paced = rates.len();
+    }
+
     /// Returns how many frames wait.
     pub(crate) fn frames(&self) -> usize {
         self.frames

@@ -54,12 +54,18 @@ pub(super) fn validate(
             return Err((key(), "the same node stands there twice: remove one".to_owned()));
         }
     }
-    let is_on = default == EndToEnd::On || found.values().any(|value| *value == EndToEnd::On);
-    if is_on && mtu < E2E_MTU_MIN {
+    let config = InnerConfig { default, exceptions: found, ..InnerConfig::default() };
+    if !fits(&config, usize::from(mtu)) {
         let problem = format!(
             "{mtu} bytes are too few for sessions from end to end, which take {E2E_MTU_MIN}: raise it, or write `e2e = \"off\"` in [node]"
         );
         return Err(("node.mtu".to_owned(), problem));
     }
-    Ok(InnerConfig { default, exceptions: found, ..InnerConfig::default() })
+    Ok(config)
+}
+
+/// Returns whether datagrams of this size carry the inner sessions that there are to be.
+pub(crate) fn fits(config: &InnerConfig, mtu: usize) -> bool {
+    let is_on = |end_to_end: &EndToEnd| *end_to_end == EndToEnd::On;
+    mtu >= usize::from(E2E_MTU_MIN) || !(is_on(&config.default) || config.exceptions.values().any(is_on))
 }

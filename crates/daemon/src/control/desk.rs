@@ -1,4 +1,4 @@
-//! What the requests have at hand: a way to the node, and what is known of it from its start.
+//! What the requests have at hand: a way to the node, and what people call nodes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use crate::control::answers::NodeName;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::log_book::Log;
 use crate::daemon::{Daemon, NodeHandle, Nodes};
+use crate::name_book::NameBook;
 use crate::reload::Reloader;
 use crate::tun::HostRoutes;
 
@@ -27,7 +28,7 @@ pub(crate) struct Desk {
     pub(crate) reloader: Option<Arc<Reloader>>,
     pub(crate) host_routes: Option<HostRoutes>,
     own_name: String,
-    names: Arc<Nodes>,
+    names: Arc<NameBook>,
 }
 
 impl Desk {
@@ -43,13 +44,13 @@ impl Desk {
             reloader,
             host_routes: daemon.host_routes(),
             own_name: own_name(daemon),
-            names: daemon.names(),
+            names: daemon.name_book(),
         }
     }
 
     /// Names a node: by its name from the configuration, else by its short id.
     pub(crate) fn name(&self, id: &NodeId) -> NodeName {
-        let name = self.names.get(id).cloned().unwrap_or_else(|| id.short());
+        let name = self.names.current().get(id).cloned().unwrap_or_else(|| id.short());
         NodeName { id: id.to_string(), name }
     }
 
@@ -58,21 +59,17 @@ impl Desk {
         NodeName { id: self.id.to_string(), name: self.own_name.clone() }
     }
 
-    /// Lists the nodes that have names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (&NodeId, &String)> {
-        self.names.iter()
-    }
-
-    /// Returns the names for a closure that outlives a request.
-    pub(crate) fn shared_names(&self) -> Arc<Nodes> {
-        Arc::clone(&self.names)
+    /// Returns the names as they are at this moment, also for a closure that outlives a request.
+    pub(crate) fn names(&self) -> Arc<Nodes> {
+        self.names.current()
     }
 
     /// Finds a node by its name or id.
     pub(crate) fn find(&self, text: &str) -> Result<NodeId, Refusal> {
-        let named = self.names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id);
+        let names = self.names();
+        let named = names.iter().find(|(_, name)| *name == text).map(|(id, _)| *id);
         named.or_else(|| text.parse().ok()).ok_or_else(|| {
-            let known: Vec<_> = self.names.values().map(String::as_str).collect();
+            let known: Vec<_> = names.values().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let problem = format!(
                 "nobody is called {text:?} (known names: {known}): add it to [names], or give a node id of 32 hexadecimal digits"

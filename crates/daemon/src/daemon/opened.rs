@@ -12,7 +12,8 @@ use crate::config::{DaemonConfig, Endpoints, Transport};
 use crate::daemon::{COMMANDS_MAX, Daemon, EVENTS_MAX, NodeHandle, Nodes, StartError, StartOptions, fix_for};
 use crate::data_thread::{DataThread, Local};
 use crate::forwards::Prepared;
-use crate::names::{LookUp, Names, ask_the_system};
+use crate::name_book::NameBook;
+use crate::names::{LookUp, LookUps, ask_the_system};
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::privileges::{self, Privileges};
 use crate::resolver::OpenedResolver;
@@ -128,10 +129,11 @@ impl OpenedDaemon {
                 let _ = finished_out.send(data.run());
             })
             .map_err(StartError::Thread)?;
+        let look_ups = LookUps::start(handle.clone(), address, self.endpoints, self.look_up);
         let mut daemon = Daemon {
             id,
             address,
-            names: Arc::new(names),
+            names: Arc::new(NameBook::new(names)),
             handle,
             events: self.events,
             finished,
@@ -141,12 +143,10 @@ impl OpenedDaemon {
             listens,
             routes,
             host_routes,
-            looking_up: None,
+            look_ups: look_ups.map_err(StartError::Thread)?,
         };
         // From here on a failure stops the node again.
-        let looking_up = Names::start(daemon.handle(), address, self.endpoints, self.look_up);
-        daemon.looking_up = looking_up.map_err(StartError::Thread)?;
-        let started = resolver.map(|opened| opened.start(&daemon.names, daemon.handle()));
+        let started = resolver.map(|opened| opened.start(daemon.name_book(), daemon.handle()));
         daemon.resolver = started.transpose()?;
         Ok(daemon)
     }

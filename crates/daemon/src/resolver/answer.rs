@@ -178,14 +178,16 @@ fn authority(domain: &Name) -> Option<SOA> {
 #[cfg(test)]
 mod tests {
     use hickory_proto::op::Query;
+    use peerbound_wire::NodeId;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::daemon::Nodes;
 
     const A: NodeId = NodeId::new([0xa1; 16]);
 
     fn directory() -> Directory {
-        Directory::new(&[(A, "Printer".to_owned())], &[])
+        Directory::new(&[(A, "Printer".to_owned())].into(), &Nodes::new())
     }
 
     fn question(name: &str, kind: RecordType) -> Message {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use peerbound_wire::NodeId;
+use crate::daemon::Nodes;
 
 /// Characters of one part of a name in DNS (RFC 1035, 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
@@ -18,7 +18,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// Takes names that were given, and names that nodes have in their certificates, where nothing else was
     /// given. A name that two of the same kind have is nobody's: to choose would be a guess.
-    pub(crate) fn new(given: &[(NodeId, String)], certified: &[(NodeId, String)]) -> Self {
+    pub(crate) fn new(given: &Nodes, certified: &Nodes) -> Self {
         let mut directory = Self::default();
         for names in [given, certified] {
             let mut claimed: BTreeMap<String, Option<Ipv6Addr>> = BTreeMap::new();
@@ -74,6 +74,8 @@ fn label_of(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use peerbound_wire::NodeId;
+
     use super::*;
 
     const A: NodeId = NodeId::new([0xa; 16]);
@@ -85,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_name_that_was_given_comes_before_one_in_a_certificate() {
-        let directory = Directory::new(&[named(A, "printer")], &[named(A, "node-17"), named(B, "printer")]);
+        let directory =
+            Directory::new(&[named(A, "printer")].into(), &[named(A, "node-17"), named(B, "printer")].into());
 
         assert_eq!(directory.address_of("printer"), Some(A.address()));
         assert_eq!(directory.address_of("node-17"), Some(A.address()));
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_name_in_two_certificates_is_nobodys() {
-        let directory = Directory::new(&[], &[named(A, "printer"), named(B, "Printer")]);
+        let directory = Directory::new(&Nodes::new(), &[named(A, "printer"), named(B, "Printer")].into());
 
         assert_eq!(directory, Directory::default());
     }

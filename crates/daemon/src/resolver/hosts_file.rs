@@ -62,11 +62,12 @@ mod tests {
     use peerbound_wire::NodeId;
 
     use super::*;
+    use crate::daemon::Nodes;
 
     fn directory(names: &[&str]) -> Directory {
-        let given: Vec<_> =
+        let given: Nodes =
             (1..).zip(names).map(|(byte, name)| (NodeId::new([byte; 16]), (*name).to_owned())).collect();
-        Directory::new(&given, &[])
+        Directory::new(&given, &Nodes::new())
     }
 
     #[test]

@@ -5,9 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use peerbound_daemon::control::answers::RoutesAnswer;
+use peerbound_daemon::control::{ControlClient, ControlOptions, ControlServer};
 use peerbound_daemon::{Daemon, DaemonConfig, ReloadReport, Reloader, Watcher, unix_seconds};
 use peerbound_dtls::{Authority, Certification, Identity, Revoked, Validity, serial_number};
-use peerbound_node::{NeighbourView, node_id, prefix_uri};
+use peerbound_node::{EndToEnd, NeighbourView, node_id, prefix_uri};
+use peerbound_wire::NodeId;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::wait_until;
@@ -98,7 +102,7 @@ struct Running {
 impl Running {
     fn start(path: PathBuf) -> Self {
         let daemon = Daemon::start(DaemonConfig::load(&path, unix_seconds()).unwrap()).unwrap();
-        let reloader = Arc::new(Reloader::new(path, daemon.handle()).unwrap());
+        let reloader = Arc::new(Reloader::new(path, &daemon).unwrap());
         let watcher = Watcher::start(Arc::clone(&reloader)).unwrap();
         Self { daemon, reloader, _watcher: watcher }
     }
@@ -115,6 +119,11 @@ impl Running {
     fn error(&self, name: &str) -> String {
         self.neighbour(name).and_then(|neighbour| neighbour.last_error).unwrap_or_default()
     }
+}
+
+/// What is in force, as `reload` prints it.
+fn told(report: &ReloadReport) -> Vec<String> {
+    report.applied.iter().map(|reloaded| format!("{}: {}", reloaded.key, reloaded.what)).collect()
 }
 
 fn keys(report: &ReloadReport) -> (Vec<&str>, Vec<&str>) {
@@ -206,6 +215,123 @@ fn a_reload_says_key_by_key_what_is_in_force() {
     let error = a.reloader.reload().unwrap_err().to_string();
     assert!(error.contains("node.mtu"), "{error}");
     assert!(a.is_up("C"), "nothing of it is in force");
+}
+
+#[test]
+fn names_rates_and_end_to_end_change_while_a_node_runs() {
+    let site = Site::new(&["A", "B", "C"]);
+    let far = node_id(&site.identity("C").key_hash());
+    let a = Running::start(site.configure("A", CERTIFIED, &[("B", None)]));
+    let b = Running::start(site.configure("B", CERTIFIED, &[("A", Some(a.daemon.address()))]));
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+    let socket = site.path("a.sock");
+    let options = ControlOptions {
+        socket: socket.clone(),
+        config: site.path("A.toml"),
+        log: None,
+        reloader: Some(Arc::clone(&a.reloader)),
+    };
+    let _server = ControlServer::start(&a.daemon, options).unwrap();
+    let mut asked = ControlClient::connect(&socket).unwrap();
+    let mut name_of_far = || {
+        let routes: Result<RoutesAnswer, _> = asked.ask("routes", &json!({"why": "hill"}));
+        routes.map(|answer| answer.routes[0].destination.name.clone()).map_err(|error| error.to_string())
+    };
+    assert!(name_of_far().unwrap_err().contains("nobody is called"), "{:?}", name_of_far());
+
+    let path = site.configure("A", &format!("{CERTIFIED}\ne2e = \"off\""), &[("B", None)]);
+    let more = format!("rate = \"20 Mbit/s\"\n[names]\nhill = \"{far}\"\n[e2e]\nhill = \"on\"\n");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + &more).unwrap();
+    let report = a.reloader.reload().unwrap();
+
+    assert_eq!(
+        told(&report),
+        [
+            format!("names: {} is called hill", far.short()),
+            "neighbour.rate: the link to B is given 20 Mbit/s at most".to_owned(),
+            "node.e2e: payloads travel in the clear, but for those in [e2e]".to_owned(),
+        ]
+    );
+    assert!(report.needs_restart.is_empty(), "{report:?}");
+    assert_eq!(name_of_far().unwrap(), "hill");
+    assert_eq!(a.daemon.name_of(&far), "hill");
+    let (rate, inner) =
+        a.daemon.handle().with_node(|node, _| (node.queues()[0].rate, node.config().inner.clone())).unwrap();
+    assert_eq!(rate.map(|rate| rate.to_string()).as_deref(), Some("20 Mbit/s"));
+    assert_eq!((inner.default, inner.with(&far)), (EndToEnd::Off, EndToEnd::On));
+
+    site.configure("A", CERTIFIED, &[("B", None)]);
+    let report = a.reloader.reload().unwrap();
+    assert_eq!(
+        told(&report),
+        [
+            "names: hill has no name any more",
+            "neighbour.rate: the link to B is given as much as it takes",
+            "node.e2e: payloads travel in sessions from end to end",
+        ]
+    );
+    assert!(name_of_far().is_err() && a.is_up("B") && b.is_up("A"));
+}
+
+#[test]
+fn a_name_that_means_another_node_is_followed_but_by_services_which_wait() {
+    let site = Site::new(&["A", "B", "C"]);
+    let [b, c] = ["B", "C"].map(|name| node_id(&site.identity(name).key_hash()));
+    let configure = |far: NodeId| {
+        let path = site.configure("A", CERTIFIED, &[]);
+        let more =
+            format!("[names]\nhill = \"{far}\"\n[services]\nforward = [\"tcp 127.0.0.1:0 -> hill:80\"]\n");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + &more).unwrap();
+        path
+    };
+    let a = Running::start(configure(b));
+
+    configure(c);
+    let (first, second) = (a.reloader.reload().unwrap(), a.reloader.reload().unwrap());
+
+    assert_eq!(keys(&first), (vec!["names", "names"], vec!["services"]));
+    assert_eq!(keys(&second), (vec![], vec!["services"]), "it waits still");
+    assert_eq!(a.daemon.name_of(&c), "hill");
+    configure(b);
+    assert_eq!(keys(&a.reloader.reload().unwrap()), (vec!["names", "names"], vec![]), "it is as it was");
+}
+
+#[test]
+fn a_neighbour_is_dialled_by_a_name_that_was_given_while_the_node_runs_and_by_another_after_it() {
+    let site = Site::new(&["A", "B"]);
+    let b = Running::start(site.configure("B", CERTIFIED, &[("A", None)]));
+    let a = Running::start(site.configure("A", CERTIFIED, &[("B", None)]));
+    let dial = |place: &str| {
+        let path = site.configure("A", CERTIFIED, &[("B", None)]);
+        fs::write(&path, fs::read_to_string(&path).unwrap() + &format!("address = \"{place}\"\n")).unwrap();
+        told(&a.reloader.reload().unwrap())
+    };
+
+    let nowhere = dial("nowhere.invalid:4433");
+    assert_eq!(nowhere, ["neighbour.address: B is dialled at nowhere.invalid:4433, looked up from here on"]);
+    wait_until("the trouble is told", || a.error("B").contains("nowhere.invalid does not resolve"));
+    let place = format!("localhost:{}", b.daemon.address().port());
+    assert_eq!(dial(&place), [format!("neighbour.address: B is dialled at {place}, looked up from here on")]);
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+    assert_eq!(a.neighbour("B").unwrap().address, Some(b.daemon.address()));
+
+    // Another name of it, and nothing else: what was found stays.
+    let path = site.path("A.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("name = \"B\"", "name = \"hill\"");
+    fs::write(&path, text).unwrap();
+    assert_eq!(told(&a.reloader.reload().unwrap()), ["neighbour.name: B is called hill"]);
+    let id = b.daemon.id();
+    let found = a.daemon.handle().with_node(move |node, _| node.neighbour_addresses(id)).unwrap();
+    assert_eq!(found, [b.daemon.address()]);
+    assert!(a.is_up("hill") && b.is_up("A"));
+
+    site.configure("A", CERTIFIED, &[("B", None)]);
+    let none = told(&a.reloader.reload().unwrap());
+    assert_eq!(
+        none,
+        ["neighbour.name: hill is called B", "neighbour.address: B is not dialled any more, and may dial us"]
+    );
+    assert!(a.is_up("B"), "the link that stands goes on");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The part of a node that takes in what its owner changes while it runs: whom to trust, neighbours, routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,8 +10,10 @@ use peerbound_wire::{NodeId, Prefix};
 
 use crate::config::{NeighbourConfig, StaticRoute};
 use crate::event::Event;
+use crate::inner::EndToEnd;
 use crate::neighbour::Neighbour;
 use crate::node::Node;
+use crate::queue::Rate;
 use crate::router::{ProofBook, RouterError};
 
 /// Why a node goes on with the context that it has.
@@ -100,6 +102,33 @@ impl Node {
             router.remove_neighbour(id, now);
         }
         self.note_changes();
+    }
+
+    /// Returns where a neighbour may be dialled: what it was set with, or what was found of its names since.
+    #[must_use]
+    pub fn neighbour_addresses(&self, id: NodeId) -> Vec<SocketAddr> {
+        self.neighbours.get(&id).map(|neighbour| neighbour.config.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Gives the links to some neighbours so much at most from here on, and as much as they take to all others.
+    pub fn set_rates(&mut self, rates: BTreeMap<NodeId, Rate>) {
+        self.queues.set_rates(&rates);
+        self.config.rates = rates;
+    }
+
+    /// Lets payloads to and from nodes travel in inner sessions, or in the clear, from here on. Sessions with
+    /// those with whom there are to be none end; returns how many.
+    pub fn set_end_to_end(
+        &mut self,
+        default: EndToEnd,
+        exceptions: BTreeMap<NodeId, EndToEnd>,
+        now: Instant,
+    ) -> usize {
+        (self.config.inner.default, self.config.inner.exceptions) = (default, exceptions);
+        let peers = self.inner.sessions.keys().copied();
+        let ending: Vec<_> = peers.filter(|peer| !self.is_end_to_end(peer)).collect();
+        ending.iter().for_each(|peer| self.end_inner(*peer, "it is to be in the clear from here on", now));
+        ending.len()
     }
 
     /// Takes other routes in place of those that were set.

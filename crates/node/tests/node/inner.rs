@@ -388,6 +388,48 @@ fn two_nodes_that_both_say_off_speak_in_the_clear_and_to_others_inside() {
 }
 
 #[test]
+fn sessions_are_turned_off_and_on_while_nodes_run_and_with_one_node_alone() {
+    let mut net = chain();
+    net.send(A, C, b"inside").unwrap();
+    net.send(A, B, b"to the relay").unwrap();
+    net.run_for(SECOND);
+    let (a, c, now) = (net.id(A), net.id(C), net.clock.now());
+
+    let ended = net.nodes[A].set_end_to_end(EndToEnd::On, [(c, EndToEnd::Off)].into(), now);
+    net.nodes[C].set_end_to_end(EndToEnd::On, [(a, EndToEnd::Off)].into(), now);
+    net.run_for(SECOND);
+    net.send(A, C, b"in the clear").unwrap();
+    net.run_for(SECOND);
+
+    assert_eq!(ended, 1);
+    assert!(!is_established(&net, A, C) && !is_established(&net, C, A) && is_established(&net, A, B));
+    let now = net.clock.now();
+    for index in [A, C] {
+        assert_eq!(net.nodes[index].set_end_to_end(EndToEnd::On, [].into(), now), 0);
+    }
+    net.send(A, C, b"inside again").unwrap();
+    net.run_for(SECOND);
+    assert_eq!(net.delivered(C), [&b"inside"[..], b"in the clear", b"inside again"]);
+    assert!(is_established(&net, A, C));
+}
+
+#[test]
+fn what_waits_for_a_session_that_is_turned_off_is_told_of_as_lost() {
+    let mut net = chain();
+    net.send(A, C, b"waits").unwrap();
+    let (c, now) = (net.id(C), net.clock.now());
+
+    net.nodes[A].set_end_to_end(EndToEnd::On, [(c, EndToEnd::Off)].into(), now);
+    net.run_for(SECOND);
+
+    let lost = events(&net, A).iter().any(|event| matches!(event, InnerEvent::Failed { lost: 1, .. }));
+    assert!(lost, "{:?}", events(&net, A));
+    assert!(
+        net.delivered(C).is_empty() && net.nodes[A].inner_sessions().iter().all(|view| view.waiting.0 == 0)
+    );
+}
+
+#[test]
 fn another_route_under_traffic_touches_no_session() {
     let plan = Plan { nodes: 4, links: vec![(0, 1), (1, 2), (2, 3), (3, 0)], routes: Vec::new() };
     let mut net = Net::with(&plan, |_, _, config| {

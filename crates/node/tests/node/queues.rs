@@ -82,6 +82,29 @@ fn frames_wait_for_a_relay_whose_owner_takes_nothing_and_its_links_live() {
 }
 
 #[test]
+fn a_rate_is_set_raised_and_taken_away_while_frames_wait() {
+    let mut net = Net::up(&Plan::chain_of_three());
+    let (to_c, to_a) = (net.id(C), net.id(A));
+    let slow = Rate::from_bits_per_second(64_000);
+
+    net.nodes[B].set_rates([(to_c, slow.unwrap()), (to_a, slow.unwrap())].into());
+    send(&mut net, 50, 1000);
+    assert_eq!(queue(&net).rate, slow);
+    let waiting = queue(&net).frames;
+    assert!(waiting >= 45, "{waiting} of 50 wait");
+
+    net.nodes[B].set_rates([(to_a, slow.unwrap())].into());
+    set_room(&mut net, ALL);
+    net.run_a_little();
+    assert_eq!((queue(&net).frames, queue(&net).rate), (0, None));
+    assert_eq!(numbers(&net), (0..50).collect::<Vec<_>>(), "all of them, in their order");
+
+    net.nodes[B].set_rates([].into());
+    send(&mut net, 50, 1000);
+    assert_eq!(net.delivered(C).len(), 100);
+}
+
+#[test]
 fn where_the_owner_takes_everything_nothing_waits() {
     let mut net = Net::up(&Plan::chain_of_three());
 

@@ -135,7 +135,7 @@ pub(crate) fn answer(
 }
 
 fn listen(desk: &Desk, to: NodeId, flow: FlowId) -> Result<Watch<Heard>, Refusal> {
-    let names = desk.shared_names();
+    let names = desk.names();
     let name = move |id: &NodeId| names.get(id).cloned().unwrap_or_else(|| id.short());
     let watch = desk.handle.watch(ANSWERS_WAITING_MAX, move |event, at| match event {
         Event::Pong { from, token, header } if *from == to && header.flow == flow => Some(Heard::Back {

@@ -127,8 +127,9 @@ fn finite(metric: Metric) -> Option<u16> {
 
 /// Names a relay of which four bytes are known, if one node that has a name begins with them.
 fn short_name(desk: &Desk, short: ShortId) -> String {
-    let mut names = desk.names().filter(|(id, _)| ShortId::from(**id) == short);
-    match (names.next(), names.next()) {
+    let names = desk.names();
+    let mut fitting = names.iter().filter(|(id, _)| ShortId::from(**id) == short);
+    match (fitting.next(), fitting.next()) {
         (Some((_, name)), None) => name.clone(),
         (Some(_) | None, _) => short.to_string(),
     }

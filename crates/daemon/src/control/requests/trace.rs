@@ -92,7 +92,7 @@ pub(crate) fn trace(
     let [f0, f1, f2, f3, token @ ..] = seed;
     let flow = FlowId(u32::from_be_bytes([f0, f1, f2, f3]));
     let token = token.first_chunk().map_or(0, |token| u64::from_be_bytes(*token));
-    let names = desk.shared_names();
+    let names = desk.names();
     let watch = desk.handle.watch(HEARD_WAITING_MAX, move |event, at| match event {
         Event::TraceReport(seen) if seen.report.token == token => Some(Heard::Hop(*seen, at)),
         Event::Error { reporter, message }

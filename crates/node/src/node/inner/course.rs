@@ -48,7 +48,7 @@ impl Node {
         }
     }
 
-    pub(super) fn end_inner(&mut self, peer: NodeId, reason: &'static str, now: Instant) {
+    pub(in crate::node) fn end_inner(&mut self, peer: NodeId, reason: &'static str, now: Instant) {
         if let Some(session) = self.inner.sessions.get_mut(&peer) {
             session.closing = Some(reason);
             session.association.close(now);
