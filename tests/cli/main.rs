@@ -9,6 +9,7 @@ mod json;
 mod node_commands;
 mod packaging;
 mod passphrases;
+mod pinned;
 mod pipes;
 mod pki_files;
 #[cfg(unix)]

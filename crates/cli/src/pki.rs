@@ -9,7 +9,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use peerbound_daemon::unix_seconds;
 use peerbound_dtls::{
-    Authority, Certification, IdentityError, KeyHash, Validity, X509, common_name, read_certificates,
+    Authority, Certification, Identity, IdentityError, KeyHash, Validity, X509Ref, common_name,
+    read_certificates,
 };
 use peerbound_node::{certified_prefixes, node_id, prefix_uri};
 use peerbound_wire::{PREFIXES_MAX, Prefix};
@@ -89,6 +90,9 @@ pub(crate) struct IssueArguments {
     /// The passphrase of the authority's key is the first line of this file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Let the node's own key sign: for nodes with `admission = "pinned"`, which need no authority.
+    #[arg(long, conflicts_with_all = ["prefixes", "passphrase_file"])]
+    self_signed: bool,
 }
 
 #[derive(Args)]
@@ -143,13 +147,16 @@ fn init(arguments: &InitArguments, output: &Output) -> CommandResult {
 }
 
 fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
+    if arguments.self_signed {
+        return issue_self_signed(arguments, output);
+    }
     let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
     let authority = read_authority(&arguments.dir, passphrase.as_deref())?;
     let uris = prefix_uris(&arguments.prefixes)?;
     let validity = Validity::days(unix_seconds(), arguments.days);
     let identity = authority
         .issue_as(&Certification { name: &arguments.name, uris: &uris, validity })
-        .map_err(|error| Failure::Request(anyhow!("\"{}\" cannot be certified: {error}", arguments.name)))?;
+        .map_err(|error| not_certified(&arguments.name, &error))?;
     let _hold = hold(&arguments.dir)?;
     let mut ledger = Ledger::read(&arguments.dir)?;
     ledger.note(Entry::of(identity.certificate())?)?;
@@ -160,6 +167,33 @@ fn issue(arguments: &IssueArguments, output: &Output) -> CommandResult {
     ledger.write(&arguments.dir)?;
     write_pair(&arguments.dir, &arguments.name, &certificate, &key)?;
     show(&arguments.dir.join(format!("{}.pem", arguments.name)), output)
+}
+
+/// No authority knows of it: there is no ledger to note it in, and nobody to take it back.
+fn issue_self_signed(arguments: &IssueArguments, output: &Output) -> CommandResult {
+    let IssueArguments { name, dir, days, .. } = arguments;
+    let validity = Validity::days(unix_seconds(), *days);
+    let identity = Identity::self_signed(&Certification { name, uris: &[], validity })
+        .map_err(|error| not_certified(name, &error))?;
+    let certificate = identity.certificates_to_pem().map_err(Failure::world)?;
+    let key = identity.key_to_pem().map_err(Failure::world)?;
+    fs::create_dir_all(dir)
+        .map_err(|error| about(dir, "the folder cannot be made: choose another", error))?;
+    let _hold = hold(dir)?;
+    write_pair(dir, name, &certificate, &key)?;
+    let shown = shown(&dir.join(format!("{name}.pem")), identity.certificate())?;
+    output.result(&shown, || {
+        let pin = format!("  [[neighbour]]\n  name = \"{name}\"\n  id = \"{}\"", shown.id);
+        format!(
+            "{}\nIn the file of each of its neighbours, beside admission = \"pinned\":\n{pin}",
+            text_of(&shown)
+        )
+    })?;
+    Ok(Outcome::Held)
+}
+
+fn not_certified(name: &str, error: &IdentityError) -> Failure {
+    Failure::Request(anyhow!("\"{name}\" cannot be certified: {error}"))
 }
 
 pub(crate) fn prefix_uris(prefixes: &[Prefix]) -> Result<Vec<String>, Failure> {
@@ -217,28 +251,30 @@ fn show(file: &Path, output: &Output) -> CommandResult {
     })?;
     for certificate in &certificates {
         let shown = shown(file, certificate)?;
-        output.result(&shown, || {
-            format!(
-                "{}\n  name     {}\n  id       {}\n  overlay  {}\n{}  issuer   {}\n  valid    {} to {}",
-                shown.file,
-                shown.name,
-                shown.id,
-                shown.overlay,
-                prefixes_line(&shown.prefixes),
-                shown.issuer,
-                shown.not_before,
-                shown.not_after
-            )
-        })?;
+        output.result(&shown, || text_of(&shown))?;
     }
     Ok(Outcome::Held)
+}
+
+fn text_of(shown: &Shown) -> String {
+    format!(
+        "{}\n  name     {}\n  id       {}\n  overlay  {}\n{}  issuer   {}\n  valid    {} to {}",
+        shown.file,
+        shown.name,
+        shown.id,
+        shown.overlay,
+        prefixes_line(&shown.prefixes),
+        shown.issuer,
+        shown.not_before,
+        shown.not_after
+    )
 }
 
 fn prefixes_line(prefixes: &[String]) -> String {
     if prefixes.is_empty() { String::new() } else { format!("  prefixes {}\n", prefixes.join(", ")) }
 }
 
-fn shown(file: &Path, certificate: &X509) -> Result<Shown, Failure> {
+fn shown(file: &Path, certificate: &X509Ref) -> Result<Shown, Failure> {
     let key = KeyHash::of(certificate)
         .map_err(|error| Failure::Request(anyhow!("{}: its key cannot be read: {error}", file.display())))?;
     let id = node_id(&key);

@@ -183,29 +183,7 @@ impl Authority {
     }
 
     fn certify<T: HasPublic>(&self, what: &Certification<'_>, key: &PKeyRef<T>) -> Result<X509, ErrorStack> {
-        let Certification { name, uris, validity } = what;
-        let subject = common_name(name)?;
-        let mut builder = start(&subject, self.certificate.subject_name(), key, *validity)?;
-        builder.append_extension(BasicConstraints::new().critical().build()?)?;
-        builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
-        // Either neighbour may dial, so every node is both.
-        builder.append_extension(ExtendedKeyUsage::new().server_auth().client_auth().build()?)?;
-        let context = builder.x509v3_context(Some(&self.certificate), None);
-        let mut names = SubjectAlternativeName::new();
-        names.dns(name);
-        uris.iter().for_each(|uri| {
-            names.uri(uri);
-        });
-        let extensions = [
-            SubjectKeyIdentifier::new().build(&context)?,
-            AuthorityKeyIdentifier::new().keyid(true).build(&context)?,
-            names.build(&context)?,
-        ];
-        for extension in extensions {
-            builder.append_extension(extension)?;
-        }
-        builder.sign(&self.key, MessageDigest::sha256())?;
-        Ok(builder.build())
+        certify(what, key, &Issuer { certificate: Some(&self.certificate), key: &self.key })
     }
 
     /// Returns the root certificate.
@@ -240,6 +218,45 @@ impl Authority {
             None => self.key.private_key_to_pem_pkcs8(),
         }
     }
+}
+
+/// Who signs a certificate.
+pub(crate) struct Issuer<'a> {
+    /// Its own certificate; none where the holder signs for himself.
+    pub(crate) certificate: Option<&'a X509Ref>,
+    pub(crate) key: &'a PKeyRef<Private>,
+}
+
+/// Makes the certificate of a node.
+pub(crate) fn certify<T: HasPublic>(
+    what: &Certification<'_>,
+    key: &PKeyRef<T>,
+    issuer: &Issuer<'_>,
+) -> Result<X509, ErrorStack> {
+    let Certification { name, uris, validity } = what;
+    let subject = common_name(name)?;
+    let issued_by = issuer.certificate.map_or(&*subject, |certificate| certificate.subject_name());
+    let mut builder = start(&subject, issued_by, key, *validity)?;
+    builder.append_extension(BasicConstraints::new().critical().build()?)?;
+    builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
+    // Either neighbour may dial, so every node is both.
+    builder.append_extension(ExtendedKeyUsage::new().server_auth().client_auth().build()?)?;
+    let context = builder.x509v3_context(issuer.certificate, None);
+    let mut names = SubjectAlternativeName::new();
+    names.dns(name);
+    uris.iter().for_each(|uri| {
+        names.uri(uri);
+    });
+    let mut extensions = vec![SubjectKeyIdentifier::new().build(&context)?, names.build(&context)?];
+    if issuer.certificate.is_some() {
+        // Where the holder signs for himself it may be left out (RFC 5280, 4.2.1.1).
+        extensions.insert(1, AuthorityKeyIdentifier::new().keyid(true).build(&context)?);
+    }
+    for extension in extensions {
+        builder.append_extension(extension)?;
+    }
+    builder.sign(issuer.key, MessageDigest::sha256())?;
+    Ok(builder.build())
 }
 
 pub(crate) fn p256_key() -> Result<PKey<Private>, ErrorStack> {

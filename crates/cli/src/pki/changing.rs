@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 use peerbound_daemon::unix_seconds;
-use peerbound_dtls::{Certification, Validity, X509, common_name, read_certificates, serial_number};
+use peerbound_dtls::{
+    Certification, Identity, Validity, X509, common_name, is_self_signed, read_certificates, serial_number,
+};
 use peerbound_node::{certified_prefixes, prefix_uri};
 use peerbound_wire::Prefix;
 use serde::Serialize;
@@ -73,9 +75,12 @@ struct Published {
 
 pub(super) fn renew(arguments: &RenewArguments, output: &Output) -> CommandResult {
     let RenewArguments { name, dir, prefixes, days, passphrase_file } = arguments;
+    let path = dir.join(format!("{name}.pem"));
+    if certificate_in(&path).is_ok_and(|former| is_self_signed(&former)) {
+        return renew_self_signed(arguments, &path, output);
+    }
     let authority = read_authority(dir, passphrase(passphrase_file.as_deref())?.as_deref())?;
     let _hold = hold(dir)?;
-    let path = dir.join(format!("{name}.pem"));
     let former = certificate_in(&path)?;
     let mut ledger = Ledger::read(dir)?;
     if ledger.is_revoked(&serial_number(&former).map_err(Failure::world)?) {
@@ -97,6 +102,26 @@ pub(super) fn renew(arguments: &RenewArguments, output: &Output) -> CommandResul
     ledger.write(dir)?;
     put(&path, &renewed.to_pem().map_err(Failure::world)?, Secrecy::Public)?;
     show(&path, output)
+}
+
+/// The node's own key signs once more, and no authority is asked.
+fn renew_self_signed(arguments: &RenewArguments, path: &Path, output: &Output) -> CommandResult {
+    let RenewArguments { name, dir, prefixes, days, .. } = arguments;
+    if !prefixes.is_empty() {
+        let problem =
+            "its own key signed it, and prefixes are believed of an authority alone: leave out --prefix";
+        return Err(Failure::Request(anyhow!("{}: {problem}", path.display())));
+    }
+    let _hold = hold(dir)?;
+    let key_path = dir.join(format!("{name}.key"));
+    let read = |path: &Path| fs::read(path).map_err(|error| about(path, "cannot be read", error));
+    let identity = Identity::from_pem(&read(path)?, &read(&key_path)?)
+        .map_err(|error| Failure::Request(anyhow!("{}: {error}", key_path.display())))?;
+    let validity = Validity::days(unix_seconds(), *days);
+    let holder = common_name(identity.certificate());
+    let renewed = identity.renew_self_signed(&Certification { name: &holder, uris: &[], validity });
+    put(path, &renewed.and_then(|renewed| renewed.to_pem()).map_err(Failure::world)?, Secrecy::Public)?;
+    show(path, output)
 }
 
 pub(super) fn revoke(arguments: &RevokeArguments, output: &Output) -> CommandResult {
