@@ -15,6 +15,7 @@ mod pki_files;
 #[cfg(unix)]
 mod pki_lifecycle;
 mod proofs;
+mod renewed_authority;
 mod runs;
 mod scenarios;
 #[cfg(unix)]

@@ -21,7 +21,8 @@ mod changes;
 const LIVE_TABLES: [&str; 4] = ["neighbour", "route", "names", "e2e"];
 
 /// Keys of `[node]` of which the same holds.
-const LIVE: [&str; 6] = ["certificate", "roots", "crl", "allow", "announce", "e2e"];
+/// A `key` that is another one is told of with the certificate.
+const LIVE: [&str; 8] = ["certificate", "key", "roots", "admission", "crl", "allow", "announce", "e2e"];
 
 /// What a reload did, key by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -197,7 +198,8 @@ impl Reloader {
 
     fn apply(&self, running: &mut Running, mut wanted: Running) -> Result<ReloadReport, ReloadError> {
         let mut report = ReloadReport::default();
-        let trusts_anew = running.trust != wanted.trust;
+        let trusts_anew =
+            running.trust != wanted.trust || running.file.node.admission != wanted.file.node.admission;
         let changes = Changes::between(&running.config, &wanted.config, trusts_anew);
         // An address that was found for the former file must not come after the new one.
         self.look_ups.leave(changes.dialled_elsewhere());

@@ -192,6 +192,35 @@ fn nodes_that_pin_keys_need_no_authority() {
 }
 
 #[test]
+fn a_node_turns_to_pinned_keys_while_it_runs_and_back() {
+    let site = Site::new(&["A", "B", "C"]);
+    let others = Authority::generate("nobody's root", validity()).unwrap();
+    let stranger = others.issue("B", validity()).unwrap();
+    site.write("B", &stranger);
+    let id = node_id(&stranger.key_hash());
+    let configure = |trust: &str| {
+        let path = site.configure("A", trust, &[("C", None)]);
+        let more = format!("[[neighbour]]\nname = \"B\"\nid = \"{id}\"\n");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + &more).unwrap();
+        path
+    };
+    let a = Running::start(configure(CERTIFIED));
+    let at_a = Some(a.daemon.address());
+    let b = Running::start(site.configure("B", "admission = \"pinned\"", &[("A", at_a)]));
+    wait_until("B is refused", || a.daemon.status().unwrap().counters.peers_refused > 0);
+
+    configure("admission = \"pinned\"");
+    let pinned = a.reloader.reload().unwrap();
+    wait_until("they are up", || a.is_up("B") && b.is_up("A"));
+    configure(CERTIFIED);
+    let certified = a.reloader.reload().unwrap();
+
+    assert_eq!(keys(&pinned), (vec!["node.certificate"], vec![]));
+    assert_eq!(keys(&certified), (vec!["node.certificate"], vec![]));
+    assert!(!a.is_up("B") && a.error("B").contains("unable to get local issuer"), "{}", a.error("B"));
+}
+
+#[test]
 fn a_reload_says_key_by_key_what_is_in_force() {
     let site = Site::new(&["A", "B", "C"]);
     let a = Running::start(site.configure("A", CERTIFIED, &[("B", None)]));
