@@ -46,9 +46,14 @@ pub(crate) fn short(text: &str, width: usize) -> String {
 
 /// Breaks a text into lines behind an indent, the first of which stands behind `first` instead.
 pub(crate) fn paragraph(first: &str, indent: usize, text: &str) -> Vec<String> {
+    paragraph_within(WIDTH, first, indent, text)
+}
+
+/// Breaks a text as [`paragraph`] does, for a terminal of another width.
+pub(crate) fn paragraph_within(width: usize, first: &str, indent: usize, text: &str) -> Vec<String> {
     let indent = " ".repeat(indent);
     // Not at hyphens: "encrypt-then-MAC" and the names of suites are words.
-    let options = Options::new(WIDTH)
+    let options = Options::new(width)
         .initial_indent(first)
         .subsequent_indent(&indent)
         .word_splitter(WordSplitter::NoHyphenation);

@@ -61,15 +61,15 @@ fn watch(client: &mut ControlClient, first: Look, interval: Duration) -> Command
     let mut screen = Screen::open().map_err(Failure::world)?;
     let (mut before, mut seen) = (None, first);
     loop {
-        draw(&mut screen, before.as_ref(), &seen)?;
+        let mut drawn_at = draw(&mut screen, before.as_ref(), &seen, interval)?;
         let next_at = now() + interval;
         while now() < next_at {
             let key = screen.key_within(LOOK).map_err(Failure::world)?;
             if key == Some(Key::Quit) || signals.try_recv().is_ok() {
                 return Ok(Outcome::Held);
             }
-            if key == Some(Key::Other) {
-                draw(&mut screen, before.as_ref(), &seen)?;
+            if key == Some(Key::Other) || screen.size() != drawn_at {
+                drawn_at = draw(&mut screen, before.as_ref(), &seen, interval)?;
             }
         }
         before = Some(seen);
@@ -77,10 +77,24 @@ fn watch(client: &mut ControlClient, first: Look, interval: Duration) -> Command
     }
 }
 
-fn draw(screen: &mut Screen, before: Option<&Look>, seen: &Look) -> Result<(), Failure> {
-    let size = screen.size();
-    screen.show(&frame(before, seen, size)).map_err(Failure::world)?;
-    io::stdout().flush().map_err(Failure::world)
+/// Draws a look above a line that says how to leave; returns the size that it was made for.
+fn draw(
+    screen: &mut Screen,
+    before: Option<&Look>,
+    seen: &Look,
+    interval: Duration,
+) -> Result<(usize, usize), Failure> {
+    let (width, height) = screen.size();
+    let room = height.saturating_sub(1).max(1);
+    let mut lines = frame(before, seen, (width, room));
+    lines.resize(room, String::new());
+    lines.push(match interval.as_secs() {
+        1 => "q ends this; a look each second".to_owned(),
+        seconds => format!("q ends this; a look every {seconds} seconds"),
+    });
+    screen.show(&lines, (width, height)).map_err(Failure::world)?;
+    io::stdout().flush().map_err(Failure::world)?;
+    Ok((width, height))
 }
 
 fn look(client: &mut ControlClient) -> Result<Look, Failure> {

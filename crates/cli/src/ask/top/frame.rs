@@ -6,8 +6,11 @@ use peerbound_daemon::control::answers::{NeighbourAnswer, RouteAnswer};
 
 use crate::ask::status::reasons;
 use crate::ask::top::Look;
-use crate::columns::{short, table};
+use crate::columns::{paragraph_within, short, table};
 use crate::spans::{short_span, span};
+
+/// Columns that a name has on the narrowest screen.
+const NAME_WIDTH_MIN: usize = 12;
 
 /// Makes the lines of a frame for a terminal of so many columns and lines. Without a look before, rates are
 /// those since the start of the node.
@@ -27,12 +30,18 @@ pub(super) fn frame(before: Option<&Look>, seen: &Look, (width, height): (usize,
         format!("         datagrams: {}", reasons(&status.counters.datagrams_dropped)),
         format!("         records: {}", reasons(&status.counters.records_discarded)),
     ];
-    lines.extend(status.warnings.iter().map(|warning| format!("look at  {warning}")));
+    let warnings = status.warnings.iter();
+    lines.extend(warnings.flat_map(|warning| paragraph_within(width, "look at  ", 9, warning)));
     lines.push(String::new());
-    lines.extend(neighbours(before, seen));
+    // A long name must not push the columns behind it off the screen.
+    let name_width = (width / 4).max(NAME_WIDTH_MIN);
+    lines.extend(neighbours(before, seen, name_width));
     if !seen.routes.routes.is_empty() {
         lines.push(String::new());
-        lines.extend(table(&["TO", "VIA", "BY", "STATE", "PATH"], seen.routes.routes.iter().map(route)));
+        lines.extend(table(
+            &["TO", "VIA", "BY", "STATE", "PATH"],
+            seen.routes.routes.iter().map(|it| route(it, name_width)),
+        ));
     }
     let hidden = lines.len().saturating_sub(height);
     if hidden > 0 {
@@ -71,7 +80,7 @@ fn rates(before: Option<&Look>, seen: &Look) -> String {
     )
 }
 
-fn neighbours(before: Option<&Look>, seen: &Look) -> Vec<String> {
+fn neighbours(before: Option<&Look>, seen: &Look, name_width: usize) -> Vec<String> {
     let elapsed = elapsed_ms(before, seen);
     let earlier: BTreeMap<&str, &NeighbourAnswer> = before
         .iter()
@@ -81,7 +90,7 @@ fn neighbours(before: Option<&Look>, seen: &Look) -> Vec<String> {
     let rows = seen.neighbours.neighbours.iter().map(|neighbour| {
         let earlier = earlier.get(neighbour.node.id.as_str());
         vec![
-            neighbour.node.name.clone(),
+            short(&neighbour.node.name, name_width),
             neighbour.state.clone(),
             neighbour.rtt_us.map_or_else(|| "-".to_owned(), short_span),
             neighbour.tx.clone(),
@@ -93,11 +102,11 @@ fn neighbours(before: Option<&Look>, seen: &Look) -> Vec<String> {
     table(&["NEIGHBOUR", "STATE", "RTT", "TX", "RX", "OUT", "IN"], rows)
 }
 
-fn route(route: &RouteAnswer) -> Vec<String> {
+fn route(route: &RouteAnswer, name_width: usize) -> Vec<String> {
     let path = route.learned.as_ref().map(|learned| learned.path.join(" ")).unwrap_or_default();
     vec![
-        route.destination.name.clone(),
-        route.via.name.clone(),
+        short(&route.destination.name, name_width),
+        short(&route.via.name, name_width),
         route.chosen_by.clone(),
         if route.is_usable { "up".to_owned() } else { "down".to_owned() },
         path,

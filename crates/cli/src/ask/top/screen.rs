@@ -4,12 +4,17 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 use crate::columns::{WIDTH, short};
 
 /// What a terminal has that does not say.
 const HEIGHT: usize = 24;
+
+/// What stands for no key at all among those that are signals (_POSIX_VDISABLE).
+const NO_KEY: u8 = if cfg!(target_os = "linux") { 0 } else { 0xff };
 
 /// A key that was pressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +32,12 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Takes the terminal: the alternate screen (xterm's 1049), no cursor, keys without Enter and unseen.
-    /// Ctrl-C stays a signal.
+    /// Ctrl-C stays a signal; Ctrl-Z is none, for it would leave the shell on our screen.
     pub(super) fn open() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut during = before.clone();
         during.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        during.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
         tcsetattr(io::stdin(), OptionalActions::Now, &during)?;
         let screen = Self { before };
         write!(io::stdout(), "\x1b[?1049h\x1b[?25l")?;
@@ -45,8 +51,7 @@ impl Screen {
     }
 
     /// Draws lines from the top, over what was there.
-    pub(super) fn show(&mut self, lines: &[String]) -> io::Result<()> {
-        let (width, height) = self.size();
+    pub(super) fn show(&mut self, lines: &[String], (width, height): (usize, usize)) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         write!(stdout, "\x1b[H")?;
         for (place, line) in lines.iter().take(height).enumerate() {
