@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::folder::Folder;
+use crate::support::Program;
 
 fn shown(folder: &Folder, file: &str) -> Value {
     folder.run(&["pki", "show", file, "--json"]).json().remove(0)
@@ -128,4 +129,30 @@ fn a_command_killed_at_any_moment_loses_nothing() {
         assert_eq!(again["revoked"], Value::from(round + 1), "none of those before is lost");
     }
     folder.run(&["pki", "check"]).success();
+}
+
+#[test]
+fn a_node_that_sends_for_long_parts_from_whoever_is_revoked_meanwhile() {
+    let folder = Folder::with_pki();
+    let node = |name: &str, more: &str| {
+        format!(
+            "[node]\ncertificate = \"pki/{name}.pem\"\nkey = \"pki/{name}.key\"\nroots = [\"pki/ca.pem\"]\n\
+             listen = \"127.0.0.1:0\"\n{more}\n"
+        )
+    };
+    folder.write("b.toml", node("B", "[[neighbour]]\nname = \"A\"\ncertificate = \"pki/A.pem\""));
+    let mut b = Program::start("B", &mut folder.command(&["run", "--json", "-c", "b.toml"]));
+    let ready = b.wait_for("ready", |said| said["event"] == "ready");
+    let to_b = format!(
+        "crl = [\"pki/crl.pem\"]\n[[neighbour]]\nname = \"B\"\ncertificate = \"pki/B.pem\"\naddress = {}",
+        ready["listens"]
+    );
+    folder.write("a.toml", node("A", &to_b));
+    let mut a = Program::start("A", &mut folder.command(&["send", "--json", "-c", "a.toml", "B"]));
+    a.wait_for_neighbour("neighbour_up", "B");
+
+    folder.run(&["pki", "revoke", "B"]).success();
+
+    let down = a.wait_for_neighbour("neighbour_down", "B");
+    assert!(down["reason"].as_str().unwrap().contains("certificate revoked"), "{down}");
 }

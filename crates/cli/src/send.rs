@@ -84,6 +84,8 @@ pub(crate) fn send(arguments: &SendArguments, output: &Output) -> CommandResult 
     let advice = advice(&config, to);
     let signals = running::signals()?;
     let daemon = running::start(config)?;
+    // Its input may go on for days, and whoever is revoked meanwhile must not be spoken to.
+    let (_reloader, _watcher) = running::watch(&arguments.config, &daemon)?;
     let lines = read_lines();
     let mut sender = Sender {
         daemon: &daemon,
