@@ -18,3 +18,5 @@ mod sequence;
 mod svg;
 mod terminal;
 mod toml_blocks;
+#[path = "../support/variables.rs"]
+mod variables;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::page::root;
+use crate::variables::VARIABLES;
 
 /// How long a command may take. The demonstration needs seconds; a busy machine may need many.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -76,13 +77,15 @@ impl Terminal {
         let output = self.programs.path().join(format!("output-{}", self.outputs));
         let file = File::create(&output).expect("a file for the output");
         let path = std::env::var("PATH").unwrap_or_default();
-        let child = Command::new("bash")
+        let mut command_line = Command::new("bash");
+        VARIABLES.iter().for_each(|variable| {
+            command_line.env_remove(variable);
+        });
+        let child = command_line
             .args(["-c", &format!("exec 2>&1\n{script}")])
             .current_dir(self.folder.path())
             .env("PATH", format!("{}:{path}", self.programs.path().display()))
             .env("EXAMPLES", examples_built())
-            .env_remove("PEERBOUND_LOG")
-            .env_remove("PEERBOUND_CA_PASSPHRASE")
             .stdin(Stdio::null())
             .stdout(file)
             .spawn()

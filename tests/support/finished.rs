@@ -4,6 +4,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::variables::VARIABLES;
+
 /// What a program left behind.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -11,21 +13,6 @@ pub(crate) struct Finished {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
-
-/// Every variable that the program reads.
-const VARIABLES: [&str; 11] = [
-    "PEERBOUND_CA_PASSPHRASE",
-    "PEERBOUND_LOG",
-    "PEERBOUND_SHARDS",
-    "PEERBOUND_SOCKET",
-    "RUNTIME_DIRECTORY",
-    "XDG_RUNTIME_DIR",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_ARRAY_TASK_MIN",
-    "SLURM_ARRAY_TASK_STEP",
-    "SLURM_ARRAY_TASK_COUNT",
-    "JOB_COMPLETION_INDEX",
-];
 
 /// Prepares a run of the program under test. Its environment is that of a user who set nothing.
 pub(crate) fn peerbound<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {

@@ -3,6 +3,7 @@
 
 mod finished;
 mod program;
+mod variables;
 
 pub(crate) use finished::{Finished, peerbound};
 pub(crate) use program::Program;
