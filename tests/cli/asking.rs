@@ -187,6 +187,46 @@ fn a_way_that_is_down_is_told_of_with_exit_code_1() {
 }
 
 #[test]
+fn a_node_that_nobody_knows_is_named_with_those_who_are_known() {
+    let folder = Folder::with_node();
+    let mut node = run(&folder, "a.toml");
+    node.wait_for("ready", |said| said["event"] == "ready");
+
+    for command in
+        [&["trace", "Z"][..], &["explain", "route", "Z"], &["ping", "Z"], &["routes", "--why", "Z"]]
+    {
+        let sentence = folder.run(&[command, &["-c", "a.toml"]].concat()).refusal(2);
+        assert!(sentence.starts_with("nobody is called \"Z\" (known names: B)"), "{command:?}: {sentence}");
+    }
+    let id = one(folder.run(&["status", "-c", "a.toml", "--json"]))["id"].as_str().unwrap().to_owned();
+    for command in [&["trace", &id][..], &["routes", "--why", &id]] {
+        let sentence = folder.run(&[command, &["-c", "a.toml"]].concat()).refusal(2);
+        assert!(sentence.contains("this node itself"), "{command:?}: {sentence}");
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_within_a_month_is_warned_of_everywhere_alike() {
+    let folder = Folder::with_pki();
+    folder.run(&["pki", "issue", "C", "--days", "20"]).success();
+    folder.write("c.toml", node("C", &[], ""));
+    let mut node = run(&folder, "c.toml");
+    node.wait_for("ready", |said| said["event"] == "ready");
+
+    let status = one(folder.run(&["status", "-c", "c.toml", "--json"]));
+    let checked = folder.run(&["pki", "check", "c.toml", "--json"]).json();
+    node.terminate();
+    let log = node.wait().stderr;
+
+    // Within the second of its issue there are 20 whole days left.
+    let warning =
+        |days| format!("our certificate expires in {days} days: renew it with `peerbound pki renew`");
+    assert!([19, 20].into_iter().any(|days| status["warnings"][0] == warning(days)), "{status:#}");
+    assert!(checked.iter().any(|finding| finding["gravity"] == "soon"), "{checked:#?}");
+    assert!(log.contains("Our certificate expires soon"), "{log}");
+}
+
+#[test]
 fn the_only_node_that_runs_is_found_and_of_several_one_must_be_named() {
     let folder = Folder::with_node();
     let runtime = folder.path("runtime");

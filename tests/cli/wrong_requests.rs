@@ -51,6 +51,32 @@ fn numbers_out_of_range_are_named_with_the_range() {
 }
 
 #[test]
+fn what_a_running_node_cannot_be_asked_for_is_refused_before_one_is_looked_for() {
+    let folder = Folder::empty();
+    folder.write("there.pcapng", "somebody's");
+
+    for (arguments, wrong) in [
+        (&["trace", "B", "--wait", "0"][..], "'0' for '--wait"),
+        (&["trace", "B", "--wait", "60001"], "'60001' for '--wait"),
+        (&["trace"], "<NODE>"),
+        (&["explain", "why"], "'why'"),
+        (&["explain", "stray", "--count", "0"], "'0' for '--count"),
+        (&["explain", "drop", "--count", "257"], "'257' for '--count"),
+        (&["explain", "route"], "<NODE>"),
+        (&["pcap"], "<FILE>"),
+        (&["pcap", "x.pcapng", "--count", "0"], "'0' for '--count"),
+        (&["pcap", "x.pcapng", "--seconds", "604801"], "'604801' for '--seconds"),
+        (&["pcap", "x.pcapng", "--bytes", "many"], "'many' for '--bytes"),
+        (&["pcap", "x.pcapng", "--secrets"], "--datagrams"),
+        (&["pcap", "there.pcapng"], "there.pcapng"),
+    ] {
+        let sentence = folder.run(arguments).refusal(2);
+        assert!(sentence.contains(wrong), "{arguments:?}: {sentence}");
+    }
+    assert!(!folder.path("x.pcapng").exists());
+}
+
+#[test]
 fn an_unknown_receiver_is_answered_with_the_known_names() {
     let sentence = Folder::with_node().run(&["send", "-c", "a.toml", "Z"]).refusal(2);
 

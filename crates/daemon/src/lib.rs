@@ -49,4 +49,4 @@ pub use socket::{BatchSocket, SocketCounters};
 pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
 pub use tun::{HostRoute, HostRoutes, ROUTES_MAX, RouteRefusal, RouteRule, RouteStanding, TunError};
 pub use watch::{WATCHERS_MAX, Watch};
-pub use watching::Watcher;
+pub use watching::{EXPIRY_WARNING_DAYS, Watcher};

@@ -16,8 +16,11 @@ use crate::reload::Reloader;
 /// How often files are looked at: a revoked neighbour is gone within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// From when on before its end a certificate is warned of, and how often.
-const WARN_BEFORE_SECONDS: i64 = 30 * 24 * 3600;
+/// Days before its end from which on a certificate is warned of, in the log, by `status` and by `pki check`: time
+/// enough for who renews once a month.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
+/// How often the log warns of it.
 const WARN_AGAIN_SECONDS: i64 = 24 * 3600;
 
 /// What is cheap to know of a file and changes when it does; nothing of one that is not there.
@@ -97,7 +100,7 @@ fn warn_of_expiry(reloader: &Reloader, warned_at: &mut Option<i64>) {
     }
     *warned_at = Some(now);
     if let Some(left) = reloader.certificate_expires_at().map(|at| at - now)
-        && left < WARN_BEFORE_SECONDS
+        && left < EXPIRY_WARNING_DAYS * 24 * 3600
     {
         let days = left.div_euclid(24 * 3600);
         warn!(days, "Our certificate expires soon: renew it with `peerbound pki renew`");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use peerbound_daemon::{ConfigFile, DaemonConfig, unix_seconds};
+use peerbound_daemon::{ConfigFile, DaemonConfig, EXPIRY_WARNING_DAYS, unix_seconds};
 use peerbound_dtls::{Identity, RevocationList, common_name, expires_at, read_certificates};
 use serde::Serialize;
 
@@ -15,9 +15,6 @@ use crate::pki::about;
 use crate::pki::ledger::{LIST, Ledger};
 
 const DAY: i64 = 24 * 3600;
-
-/// Days before its end from which on something is worth a warning: as a running node has it.
-const WARN_DAYS: i64 = 30;
 
 #[derive(Args)]
 pub(crate) struct PkiCheckArguments {
@@ -134,8 +131,12 @@ impl Findings {
         let days = (at - self.now).div_euclid(DAY);
         match days {
             ..0 => self.note(Gravity::Wrong, path, format!("{whose} has expired, {} days ago", -days)),
-            0..WARN_DAYS => self.note(Gravity::Soon, path, format!("{whose} expires in {days} days")),
-            WARN_DAYS.. => self.note(Gravity::Good, path, format!("{whose} expires in {days} days")),
+            0..EXPIRY_WARNING_DAYS => {
+                self.note(Gravity::Soon, path, format!("{whose} expires in {days} days"));
+            }
+            EXPIRY_WARNING_DAYS.. => {
+                self.note(Gravity::Good, path, format!("{whose} expires in {days} days"));
+            }
         }
     }
 

@@ -64,6 +64,16 @@ impl Desk {
         self.names.current()
     }
 
+    /// Finds a node by its name or id to which there may be a way.
+    pub(crate) fn find_other(&self, text: &str) -> Result<NodeId, Refusal> {
+        let id = self.find(text)?;
+        if id == self.id {
+            let problem = "that is this node itself, and a way leads to others";
+            return Err(Refusal::new(ErrorCode::BadParameter, problem));
+        }
+        Ok(id)
+    }
+
     /// Finds a node by its name or id.
     pub(crate) fn find(&self, text: &str) -> Result<NodeId, Refusal> {
         let names = self.names();

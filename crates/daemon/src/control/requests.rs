@@ -61,6 +61,9 @@ pub(crate) fn answer(
     answer(desk, Parameters(parameters), replies)
 }
 
+/// Parameters that are tried one by one for the one that is wrong; no request has more.
+const PARAMETERS_TRIED_MAX: usize = 16;
+
 /// The parameters of a request, not looked at yet.
 #[derive(Debug)]
 pub(crate) struct Parameters(Map<String, Value>);
@@ -68,8 +71,32 @@ pub(crate) struct Parameters(Map<String, Value>);
 impl Parameters {
     /// Reads them; the type refuses what it does not know.
     pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
-        serde_json::from_value(Value::Object(self.0))
-            .map_err(|error| Refusal::new(ErrorCode::BadParameter, error.to_string()))
+        self.read_as::<T>().map_err(|problem| {
+            let problem = match self.culprit::<T>(&problem) {
+                Some(name) => format!("{name}: {problem}"),
+                None => problem,
+            };
+            Refusal::new(ErrorCode::BadParameter, problem)
+        })
+    }
+
+    fn read_as<T: DeserializeOwned>(&self) -> Result<T, String> {
+        serde_json::from_value(Value::Object(self.0.clone())).map_err(|error| error.to_string())
+    }
+
+    /// Finds the parameter that a problem is about where the problem does not name it: without that parameter there is
+    /// another problem, or none.
+    fn culprit<T: DeserializeOwned>(&self, problem: &str) -> Option<&str> {
+        let is_named = problem.contains(" field `");
+        if is_named || self.0.len() > PARAMETERS_TRIED_MAX {
+            return None;
+        }
+        let is_it = |name: &&String| {
+            let mut others = self.0.clone();
+            others.remove(*name);
+            Self(others).read_as::<T>().err().as_deref() != Some(problem)
+        };
+        self.0.keys().find(is_it).map(String::as_str)
     }
 
     /// Makes sure that there are none.

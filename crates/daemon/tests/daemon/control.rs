@@ -154,12 +154,44 @@ fn a_wrong_request_is_refused_by_name_and_the_connection_goes_on() {
         ("ping", json!({"to": "B", "size": 7}), ErrorCode::BadParameter, "size is 7: give 8 to "),
         ("ping", json!({"to": "B", "interval_ms": 1}), ErrorCode::BadParameter, "interval_ms is 1"),
         ("ping", json!({"to": "B", "wait_ms": u64::MAX}), ErrorCode::BadParameter, "wait_ms is "),
+        ("trace", json!({}), ErrorCode::BadParameter, "missing field `to`"),
+        (
+            "trace",
+            json!({"to": ["B"]}),
+            ErrorCode::BadParameter,
+            "to: invalid type: sequence, expected a string",
+        ),
+        ("trace", json!({"to": "B", "wait": 1}), ErrorCode::BadParameter, "unknown field `wait`"),
+        ("trace", json!({"to": "B", "wait_ms": 0}), ErrorCode::BadParameter, "wait_ms is 0: give 1 to 60000"),
+        ("trace", json!({"to": "B", "wait_ms": 60_001}), ErrorCode::BadParameter, "wait_ms is 60001"),
+        (
+            "trace",
+            json!({"to": "B", "wait_ms": "1 s"}),
+            ErrorCode::BadParameter,
+            "wait_ms: invalid type: string",
+        ),
+        ("trace", json!({"to": "nobody"}), ErrorCode::UnknownNode, "nobody is called \"nobody\""),
+        ("explain-stray", json!({"count": 0}), ErrorCode::BadParameter, "count is 0: give 1 to 256"),
+        ("explain-stray", json!({"count": 257}), ErrorCode::BadParameter, "count is 257: give 1 to 256"),
+        ("explain-stray", json!({"of": "B"}), ErrorCode::BadParameter, "unknown field `of`"),
+        ("explain-drop", json!({"count": 0}), ErrorCode::BadParameter, "count is 0: give 1 to 256"),
+        ("explain-drop", json!({"count": -1}), ErrorCode::BadParameter, "count: invalid value: integer `-1`"),
+        ("explain-route", json!({}), ErrorCode::BadParameter, "missing field `to`"),
+        ("explain-route", json!({"to": 7}), ErrorCode::BadParameter, "to: invalid type: integer `7`"),
+        ("explain-route", json!({"to": "nobody"}), ErrorCode::UnknownNode, "nobody is called \"nobody\""),
+        ("pcap", json!({"of": "packets"}), ErrorCode::BadParameter, "of: unknown variant `packets`"),
+        ("pcap", json!({"count": 0}), ErrorCode::BadParameter, "count is 0: give 1 or more"),
+        ("pcap", json!({"bytes": 0}), ErrorCode::BadParameter, "bytes is 0: give 1 or more"),
+        ("pcap", json!({"seconds": 604_801}), ErrorCode::BadParameter, "seconds is 604801: give 1 to 604800"),
+        ("pcap", json!({"secrets": "yes"}), ErrorCode::BadParameter, "secrets: invalid type: string"),
+        ("pcap", json!({"file": "x.pcapng"}), ErrorCode::BadParameter, "unknown field `file`"),
     ] {
         let refused = client.ask::<Value>(ask, &parameters);
 
         let Err(ClientError::Refused(refusal)) = refused else { panic!("{ask} {parameters}: {refused:?}") };
         assert_eq!(refusal.code, code, "{ask} {parameters}: {refusal}");
         assert!(refusal.message.contains(part), "{ask} {parameters}: {refusal}");
+        assert_eq!(refusal.message.lines().count(), 1, "{refusal}");
     }
     client.ask::<StatusAnswer>("status", &json!({})).unwrap();
 }

@@ -66,11 +66,14 @@ pub(crate) fn answer(
     replies: &mut Replies<'_>,
 ) -> Result<Value, Refusal> {
     let asked: Asked = parameters.read()?;
-    if asked.seconds.is_some_and(|seconds| !(1..=SECONDS_MAX).contains(&seconds)) {
-        return Err(Refusal::new(ErrorCode::BadParameter, format!("seconds must be 1 to {SECONDS_MAX}")));
+    if let Some(seconds) = asked.seconds.filter(|seconds| !(1..=SECONDS_MAX).contains(seconds)) {
+        let problem = format!("seconds is {seconds}: give 1 to {SECONDS_MAX}");
+        return Err(Refusal::new(ErrorCode::BadParameter, problem));
     }
-    if asked.count == Some(0) || asked.bytes == Some(0) {
-        return Err(Refusal::new(ErrorCode::BadParameter, "count and bytes must be 1 or more"));
+    for (name, value) in [("count", asked.count), ("bytes", asked.bytes)] {
+        if value == Some(0) {
+            return Err(Refusal::new(ErrorCode::BadParameter, format!("{name} is 0: give 1 or more")));
+        }
     }
     let of = match asked.of {
         Of::Frames => TapOf::Frames,

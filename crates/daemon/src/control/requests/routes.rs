@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::control::answers::{CandidateAnswer, LearnedAnswer, ReturnPathAnswer, RouteAnswer, RoutesAnswer};
 use crate::control::desk::Desk;
-use crate::control::error::{ErrorCode, Refusal};
+use crate::control::error::Refusal;
 use crate::control::replies::Replies;
 use crate::control::requests::{Parameters, answered, milliseconds};
 
@@ -32,11 +32,7 @@ struct Known {
 
 pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -> Result<Value, Refusal> {
     let asked: Asked = parameters.read()?;
-    let only = asked.why.map(|text| desk.find(&text)).transpose()?;
-    if only == Some(desk.id) {
-        let problem = "that is this node itself, and a way leads to others";
-        return Err(Refusal::new(ErrorCode::BadParameter, problem));
-    }
+    let only = asked.why.map(|text| desk.find_other(&text)).transpose()?;
     answered(&routes(desk, only)?)
 }
 

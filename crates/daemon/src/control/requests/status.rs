@@ -16,10 +16,7 @@ use crate::control::replies::Replies;
 use crate::control::requests::{Parameters, answered, milliseconds};
 use crate::daemon::Status;
 use crate::tun::{HostRoute, HostRoutes, RouteStanding};
-
-/// Days before the end of our certificate from which on we warn: half of the shortest renewal that anybody
-/// would call regular, a month.
-const EXPIRY_WARNING_DAYS: i64 = 14;
+use crate::watching::EXPIRY_WARNING_DAYS;
 
 const SECONDS_PER_DAY: i64 = 24 * 3600;
 
@@ -125,11 +122,12 @@ fn warnings(
         let days = (expires - now).div_euclid(SECONDS_PER_DAY);
         if expires <= now {
             warnings.push(
-                "our certificate has expired: neighbours refuse it from their next handshake on; issue another one"
+                "our certificate has expired: neighbours refuse it from their next handshake on; renew it with `peerbound pki renew`"
                     .to_owned(),
             );
         } else if days < EXPIRY_WARNING_DAYS {
-            warnings.push(format!("our certificate expires in {days} days: issue another one"));
+            warnings
+                .push(format!("our certificate expires in {days} days: renew it with `peerbound pki renew`"));
         }
     }
     for neighbour in status.neighbours.iter().filter(|neighbour| !neighbour.is_usable) {

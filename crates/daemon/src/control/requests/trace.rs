@@ -68,7 +68,7 @@ pub(crate) fn answer(
         let problem = format!("wait_ms is {}: give 1 to {WAIT_MS_MAX}", asked.wait_ms);
         return Err(Refusal::new(ErrorCode::BadParameter, problem));
     }
-    let to = desk.find(&asked.to)?;
+    let to = desk.find_other(&asked.to)?;
     let traced = trace(desk, to, Duration::from_millis(asked.wait_ms), replies)?;
     answered(&TraceAnswer {
         to: desk.name(&to),
