@@ -71,7 +71,7 @@ fn every_configuration_in_packaging_is_one_that_a_node_takes() {
     let folder = members(&["A", "B", "C"]);
     for (name, text) in found.iter().filter(|(name, _)| name.starts_with("docker/")) {
         let file = name.rsplit('/').next().unwrap();
-        folder.write(file, &in_folder(text, &folder));
+        folder.write(file, in_folder(text, &folder));
 
         let said = folder.run(&["check", file]).success();
 
