@@ -14,4 +14,4 @@ gzip --best --no-name target/package/man/*.1
 "$peerbound" completions bash >target/package/completions/peerbound
 "$peerbound" completions zsh >target/package/completions/_peerbound
 "$peerbound" completions fish >target/package/completions/peerbound.fish
-cargo deb --locked --no-build --package peerbound "$@"
+cargo deb --locked --no-build --strip --package peerbound "$@"
