@@ -107,7 +107,7 @@ impl FairQueue {
                 self.served.push_back(slot);
                 continue;
             }
-            let Some(frame) = flow.frames.pop_front() else {
+            let Some(frame) = self.take_oldest(slot) else {
                 self.end_turn(is_fresh);
                 // A flow in its first turn is served with the others once more: or it could always come
                 // back as one that has just begun, and nobody else would have a turn (RFC 8290, 4.2).
@@ -118,12 +118,8 @@ impl FairQueue {
                 }
                 continue;
             };
-            let (bytes, charge) = (frame.bytes.len(), frame.charge());
-            flow.bytes -= bytes;
-            flow.charge -= charge;
-            self.frames -= 1;
-            self.bytes -= bytes;
-            self.charge -= charge;
+            let flow = self.flows.get_mut(slot)?;
+            let bytes = frame.bytes.len();
             let sojourn = now.saturating_duration_since(frame.since);
             let advice = flow.codel.advise(sojourn, flow.bytes, now);
             return Some(match advice {
@@ -143,6 +139,11 @@ impl FairQueue {
     /// Drops the oldest frame of the flow that takes most memory: its sender hears of it soonest.
     pub(crate) fn drop_from_fattest(&mut self) -> Option<Waiting> {
         let (slot, _) = self.fattest()?;
+        self.take_oldest(slot)
+    }
+
+    /// Takes the oldest frame of a flow off the books.
+    fn take_oldest(&mut self, slot: usize) -> Option<Waiting> {
         let flow = self.flows.get_mut(slot)?;
         let frame = flow.frames.pop_front()?;
         let (bytes, charge) = (frame.bytes.len(), frame.charge());
