@@ -190,13 +190,9 @@ impl Look {
 /// What waits for each neighbour, what became of what waited, and who speaks with whom inside.
 impl Look {
     fn queues(&self, page: &mut Page<'_>) -> fmt::Result {
-        let queues = || {
-            let name = |queue: &QueueView| {
-                let mut views = self.status.neighbours.iter();
-                views.find(|view| view.id == queue.neighbour).map(|view| view.name.as_str())
-            };
-            self.queues.iter().filter_map(move |queue| Some((name(queue)?, queue)))
-        };
+        let views = self.status.neighbours.iter();
+        let names: BTreeMap<_, _> = views.map(|view| (view.id, view.name.as_str())).collect();
+        let queues = || self.queues.iter().filter_map(|queue| Some((*names.get(&queue.neighbour)?, queue)));
         for (metric, help, value) in [
             (
                 "queue_frames",
