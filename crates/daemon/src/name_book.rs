@@ -52,6 +52,11 @@ impl NameBook {
     }
 }
 
+/// Names a node: by its name, else by its short id.
+pub(crate) fn called(names: &Nodes, id: &NodeId) -> String {
+    names.get(id).cloned().unwrap_or_else(|| id.short())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use crate::control::answers::NodeName;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::log_book::Log;
 use crate::daemon::{Daemon, NodeHandle, Nodes};
-use crate::name_book::NameBook;
+use crate::name_book::{NameBook, called};
 use crate::reload::Reloader;
 use crate::tun::HostRoutes;
 
@@ -50,8 +50,7 @@ impl Desk {
 
     /// Names a node: by its name from the configuration, else by its short id.
     pub(crate) fn name(&self, id: &NodeId) -> NodeName {
-        let name = self.names.current().get(id).cloned().unwrap_or_else(|| id.short());
-        NodeName { id: id.to_string(), name }
+        NodeName { id: id.to_string(), name: called(&self.names.current(), id) }
     }
 
     /// Names this node: as its certificate does, for its own configuration has no name for it.

@@ -1,9 +1,14 @@
 //! The requests: a file for each, and a line in the table.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use peerbound_wire::FlowId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::clock;
 use crate::control::desk::Desk;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::replies::Replies;
@@ -61,6 +66,9 @@ pub(crate) fn answer(
     answer(desk, Parameters(parameters), replies)
 }
 
+/// How often a request that goes on looks whether its client is still there.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Parameters that are tried one by one for the one that is wrong; no request has more.
 const PARAMETERS_TRIED_MAX: usize = 16;
 
@@ -111,17 +119,34 @@ impl Parameters {
     }
 }
 
+/// Makes sure that a number is one that a request may have.
+pub(crate) fn in_range(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Refusal> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let problem = format!("{name} is {value}: give {} to {}", range.start(), range.end());
+    Err(Refusal::new(ErrorCode::BadParameter, problem))
+}
+
+/// Draws by chance the flow in which a request asks other nodes, and the token of its first question.
+pub(crate) fn flow_and_token() -> Result<(FlowId, u64), Refusal> {
+    let seed = clock::seed().map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))?;
+    let [f0, f1, f2, f3, token @ ..] = seed;
+    let token = token.first_chunk().map_or(0, |token| u64::from_be_bytes(*token));
+    Ok((FlowId(u32::from_be_bytes([f0, f1, f2, f3])), token))
+}
+
 /// Makes an answer of what its type says.
 pub(crate) fn answered(answer: &impl Serialize) -> Result<Value, Refusal> {
     serde_json::to_value(answer).map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))
 }
 
 /// A length of time in milliseconds.
-pub(crate) fn milliseconds(duration: std::time::Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A length of time in microseconds.
-pub(crate) fn microseconds(duration: std::time::Duration) -> u64 {
+pub(crate) fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

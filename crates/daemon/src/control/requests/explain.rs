@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use peerbound_node::{DroppedFrame, Event, NeighbourView, Node, ReturnPath, Stray, Verdict};
-use peerbound_wire::{Acquaintance, FlowId, NodeId};
+use peerbound_wire::{Acquaintance, NodeId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,10 +14,10 @@ use crate::control::answers::{
     DropAnswer, DropsAnswer, FrameAnswer, RecordAnswer, RouteExplained, StrayAnswer, StraysAnswer, WhoAnswer,
 };
 use crate::control::desk::Desk;
-use crate::control::error::{ErrorCode, Refusal};
+use crate::control::error::Refusal;
 use crate::control::replies::Replies;
 use crate::control::requests::trace::{hop_answer, trace};
-use crate::control::requests::{Parameters, answered, milliseconds};
+use crate::control::requests::{Parameters, answered, flow_and_token, in_range, milliseconds};
 use crate::explain::{
     Known, RouteFacts, Scene, StrayFacts, WayThere, explain_loss, explain_route, explain_stray,
 };
@@ -117,12 +117,8 @@ pub(crate) fn answer_stray(
 }
 
 fn checked(asked: AskedLast) -> Result<AskedLast, Refusal> {
-    let max = peerbound_node::STRAYS_MAX;
-    if (1..=max).contains(&asked.count) {
-        return Ok(asked);
-    }
-    let problem = format!("count is {}: give 1 to {max}", asked.count);
-    Err(Refusal::new(ErrorCode::BadParameter, problem))
+    in_range("count", asked.count as u64, 1..=peerbound_node::STRAYS_MAX as u64)?;
+    Ok(asked)
 }
 
 /// What neighbours said of addresses.
@@ -148,10 +144,7 @@ fn ask_neighbours(
     if asked.is_empty() || addresses.is_empty() {
         return Ok(told);
     }
-    let seed = clock::seed().map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))?;
-    let [f0, f1, f2, f3, first @ ..] = seed;
-    let flow = FlowId(u32::from_be_bytes([f0, f1, f2, f3]));
-    let first = first.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    let (flow, first) = flow_and_token()?;
     let questions: Vec<_> = addresses
         .iter()
         .flat_map(|address| asked.iter().map(move |id| (*id, *address)))

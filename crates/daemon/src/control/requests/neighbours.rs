@@ -1,5 +1,6 @@
 //! `neighbours`: those we keep link sessions with, and how each link is.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use peerbound_dtls::Role;
@@ -20,8 +21,9 @@ pub(crate) fn answer(desk: &Desk, parameters: Parameters, _: &mut Replies<'_>) -
 /// Looks at the neighbours.
 pub(crate) fn neighbours(desk: &Desk) -> Result<NeighboursAnswer, Refusal> {
     let (views, queues, now) = desk.handle.with_node(|node, now| (node.neighbours(), node.queues(), now))?;
+    let queues: BTreeMap<_, _> = queues.iter().map(|queue| (queue.neighbour, queue)).collect();
     let neighbour = |view: &NeighbourView| {
-        let queue = queues.iter().find(|queue| queue.neighbour == view.id).map(queue).unwrap_or_default();
+        let queue = queues.get(&view.id).map(|view| queue(view)).unwrap_or_default();
         neighbour(desk, view, queue, now)
     };
     Ok(NeighboursAnswer { neighbours: views.iter().map(neighbour).collect() })

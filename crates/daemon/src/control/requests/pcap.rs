@@ -14,14 +14,11 @@ use crate::control::answers::{CopyAnswer, PcapAnswer};
 use crate::control::desk::Desk;
 use crate::control::error::{ErrorCode, Refusal};
 use crate::control::replies::Replies;
-use crate::control::requests::{Parameters, answered};
+use crate::control::requests::{LOOK, Parameters, answered, in_range};
 use crate::taps::{Copied, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
 
 /// Copies told of in one line: 64 x 1400 bytes x 2 digits = 180 kB.
 const COPIES_PER_LINE: usize = 64;
-
-/// How often it is looked whether the client is still there.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// A capture's longest time: a week.
 const SECONDS_MAX: u64 = 7 * 24 * 3600;
@@ -66,9 +63,8 @@ pub(crate) fn answer(
     replies: &mut Replies<'_>,
 ) -> Result<Value, Refusal> {
     let asked: Asked = parameters.read()?;
-    if let Some(seconds) = asked.seconds.filter(|seconds| !(1..=SECONDS_MAX).contains(seconds)) {
-        let problem = format!("seconds is {seconds}: give 1 to {SECONDS_MAX}");
-        return Err(Refusal::new(ErrorCode::BadParameter, problem));
+    if let Some(seconds) = asked.seconds {
+        in_range("seconds", seconds, 1..=SECONDS_MAX)?;
     }
     for (name, value) in [("count", asked.count), ("bytes", asked.bytes)] {
         if value == Some(0) {

@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::clock;
 use crate::control::answers::{PingAnswer, PingSummary};
 use crate::control::desk::Desk;
-use crate::control::error::{ErrorCode, Refusal};
+use crate::control::error::Refusal;
 use crate::control::replies::Replies;
-use crate::control::requests::{Parameters, answered, microseconds};
+use crate::control::requests::{LOOK, Parameters, answered, flow_and_token, in_range, microseconds};
 use crate::daemon::CommandError;
+use crate::name_book::called;
 use crate::watch::Watch;
 
 /// Pings of one request: a day of one each second, and 700 kB of round trips.
@@ -30,9 +31,6 @@ const SIZE_BYTES_MIN: u16 = 8;
 const INTERVAL_MS_MIN: u64 = 5;
 const INTERVAL_MS_MAX: u64 = 60_000;
 const WAIT_MS_MAX: u64 = 60_000;
-
-/// How often a stream looks whether its client is still there.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// The parameters of `ping`.
 #[derive(Debug, Deserialize)]
@@ -68,17 +66,10 @@ fn a_second() -> u64 {
 
 impl Asked {
     fn check(&self) -> Result<(), Refusal> {
-        let in_range = |name: &str, value: u64, min: u64, max: u64| {
-            if (min..=max).contains(&value) {
-                return Ok(());
-            }
-            let problem = format!("{name} is {value}: give {min} to {max}");
-            Err(Refusal::new(ErrorCode::BadParameter, problem))
-        };
-        in_range("count", self.count.into(), 1, PINGS_MAX.into())?;
-        in_range("size", self.size.into(), SIZE_BYTES_MIN.into(), u16::MAX.into())?;
-        in_range("interval_ms", self.interval_ms, INTERVAL_MS_MIN, INTERVAL_MS_MAX)?;
-        in_range("wait_ms", self.wait_ms, 1, WAIT_MS_MAX)
+        in_range("count", self.count.into(), 1..=PINGS_MAX.into())?;
+        in_range("size", self.size.into(), SIZE_BYTES_MIN.into()..=u16::MAX.into())?;
+        in_range("interval_ms", self.interval_ms, INTERVAL_MS_MIN..=INTERVAL_MS_MAX)?;
+        in_range("wait_ms", self.wait_ms, 1..=WAIT_MS_MAX)
     }
 }
 
@@ -115,8 +106,7 @@ pub(crate) fn answer(
     let asked: Asked = parameters.read()?;
     asked.check()?;
     let to = desk.find(&asked.to)?;
-    let seed = clock::seed().map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))?;
-    let flow = FlowId(u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]));
+    let (flow, first_token) = flow_and_token()?;
     let heard = listen(desk, to, flow)?;
     let mut pinging = Pinging {
         desk,
@@ -128,15 +118,12 @@ pub(crate) fn answer(
         round_trips_us: Vec::new(),
         replies,
     };
-    pinging.run(u64::from_be_bytes([
-        seed[4], seed[5], seed[6], seed[7], seed[8], seed[9], seed[10], seed[11],
-    ]))?;
+    pinging.run(first_token)?;
     answered(&PingAnswer::Done(pinging.summary()))
 }
 
 fn listen(desk: &Desk, to: NodeId, flow: FlowId) -> Result<Watch<Heard>, Refusal> {
     let names = desk.names();
-    let name = move |id: &NodeId| names.get(id).cloned().unwrap_or_else(|| id.short());
     let watch = desk.handle.watch(ANSWERS_WAITING_MAX, move |event, at| match event {
         Event::Pong { from, token, header } if *from == to && header.flow == flow => Some(Heard::Back {
             token: *token,
@@ -155,7 +142,7 @@ fn listen(desk: &Desk, to: NodeId, flow: FlowId) -> Result<Watch<Heard>, Refusal
                     "takes pings in sessions from end to end alone".to_owned()
                 }
             };
-            let reason = format!("{} {problem}", name(reporter));
+            let reason = format!("{} {problem}", called(&names, reporter));
             Some(Heard::Error { packet: message.offending.packet, reason })
         }
         _ => None,

@@ -3,17 +3,20 @@
 use std::time::{Duration, Instant};
 
 use peerbound_node::{Event, TracePlace, TraceSeen};
-use peerbound_wire::{ErrorCode as FrameError, FlowId, Kind, NodeId, TraceReport};
+use peerbound_wire::{ErrorCode as FrameError, Kind, NodeId, TraceReport};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
 use crate::control::answers::{HopAnswer, TraceAnswer};
 use crate::control::desk::Desk;
-use crate::control::error::{ErrorCode, Refusal};
+use crate::control::error::Refusal;
 use crate::control::replies::Replies;
-use crate::control::requests::{Parameters, answered, microseconds, milliseconds};
+use crate::control::requests::{
+    LOOK, Parameters, answered, flow_and_token, in_range, microseconds, milliseconds,
+};
 use crate::daemon::CommandError;
+use crate::name_book::called;
 use crate::way::{Stop, Way};
 
 /// Descriptions that may wait to be taken: two ways of 32 links, twice.
@@ -24,9 +27,6 @@ const WAIT_MS_MAX: u64 = 60_000;
 
 /// How long relays may take longer than the answer that they passed on.
 const LATE: Duration = Duration::from_millis(250);
-
-/// How often it is looked whether the client is still there.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// The parameters of `trace`.
 #[derive(Debug, Deserialize)]
@@ -64,10 +64,7 @@ pub(crate) fn answer(
     replies: &mut Replies<'_>,
 ) -> Result<Value, Refusal> {
     let asked: Asked = parameters.read()?;
-    if !(1..=WAIT_MS_MAX).contains(&asked.wait_ms) {
-        let problem = format!("wait_ms is {}: give 1 to {WAIT_MS_MAX}", asked.wait_ms);
-        return Err(Refusal::new(ErrorCode::BadParameter, problem));
-    }
+    in_range("wait_ms", asked.wait_ms, 1..=WAIT_MS_MAX)?;
     let to = desk.find_other(&asked.to)?;
     let traced = trace(desk, to, Duration::from_millis(asked.wait_ms), replies)?;
     answered(&TraceAnswer {
@@ -88,17 +85,14 @@ pub(crate) fn trace(
     wait: Duration,
     replies: &Replies<'_>,
 ) -> Result<Traced, Refusal> {
-    let seed = clock::seed().map_err(|error| Refusal::new(ErrorCode::Failed, error.to_string()))?;
-    let [f0, f1, f2, f3, token @ ..] = seed;
-    let flow = FlowId(u32::from_be_bytes([f0, f1, f2, f3]));
-    let token = token.first_chunk().map_or(0, |token| u64::from_be_bytes(*token));
+    let (flow, token) = flow_and_token()?;
     let names = desk.names();
     let watch = desk.handle.watch(HEARD_WAITING_MAX, move |event, at| match event {
         Event::TraceReport(seen) if seen.report.token == token => Some(Heard::Hop(*seen, at)),
         Event::Error { reporter, message }
             if message.offending.flow == flow && message.offending.kind == Kind::Trace =>
         {
-            let name = names.get(reporter).cloned().unwrap_or_else(|| reporter.short());
+            let name = called(&names, reporter);
             let problem = match message.code {
                 FrameError::NoRoute => "has no way to it".to_owned(),
                 FrameError::HopLimit => "saw the trace pass too many relays".to_owned(),
