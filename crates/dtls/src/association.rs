@@ -238,6 +238,22 @@ impl Association {
         }
     }
 
+    /// Seals `front` and `payload` as one record of the live session at the end of `datagram`.
+    ///
+    /// # Errors
+    /// The same as [`Session::seal_into`].
+    pub fn seal_into(
+        &mut self,
+        front: &[u8],
+        payload: &[u8],
+        datagram: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        match &mut self.slot {
+            Slot::Live(live) => live.session.seal_into(front, payload, datagram),
+            Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
+        }
+    }
+
     /// Seals `payload` as [`Self::send`] does, whatever the ceiling is.
     ///
     /// # Errors

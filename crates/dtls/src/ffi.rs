@@ -408,7 +408,7 @@ unsafe extern "C" fn bio_write(bio: *mut sys::BIO, bytes: *const c_char, len: c_
     };
     // SAFETY: OpenSSL gives `len` readable bytes, one datagram.
     let datagram = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), count) };
-    transport.push_outbound(datagram);
+    transport.write(datagram);
     len
 }
 

@@ -1,6 +1,6 @@
 //! The record keys of an established session, derived from its secrets (RFC 5246, 5 and 6.3), and
 //! the protection of single records with them: for attribution, for the key oracle and for
-//! experiments. The live path of a session is OpenSSL's own.
+//! experiments. A live session seals and opens in `direct.rs`, or lets OpenSSL do it.
 
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
@@ -195,6 +195,18 @@ impl DirectionKeys {
         self.suite.explicit_nonce_and_tag().map(|(nonce, tag)| nonce + tag)
     }
 
+    pub(crate) fn version(&self) -> u16 {
+        self.version
+    }
+
+    pub(crate) fn protection(&self) -> Protection {
+        self.suite.protection
+    }
+
+    pub(crate) fn key_and_iv(&self) -> (&[u8], &[u8]) {
+        (&self.key, &self.iv)
+    }
+
     /// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
     fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> [u8; 12] {
         let mut nonce = [0; 12];
@@ -298,7 +310,7 @@ pub enum SealError {
 }
 
 /// RFC 6347, 4.1.2.1 and RFC 5246, 6.2.3.3: epoch and number, type, version, length of plaintext.
-fn additional_data(header: &RecordHeader, plaintext_bytes: usize) -> [u8; RECORD_HEADER_BYTES] {
+pub(crate) fn additional_data(header: &RecordHeader, plaintext_bytes: usize) -> [u8; RECORD_HEADER_BYTES] {
     let mut bytes = [0; RECORD_HEADER_BYTES];
     bytes[..8].copy_from_slice(&header.number().to_be_bytes());
     bytes[8] = header.content_type.number();

@@ -11,6 +11,7 @@ mod advice;
 mod association;
 mod authority;
 mod context;
+mod direct;
 mod discard;
 mod doorman;
 mod down;
@@ -47,6 +48,7 @@ pub use association::{
 };
 pub use authority::{Authority, Certification, Revoked, Validity};
 pub use context::{Context, ContextConfig, KeylogSink, Profile, Renegotiation, Resumption, Teaching};
+pub use direct::RecordLayer;
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
 pub use down::DownReason;

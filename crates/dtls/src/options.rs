@@ -6,6 +6,7 @@ use std::time::Duration;
 use openssl::ssl::SslSession;
 
 use crate::admission::Admission;
+use crate::direct::RecordLayer;
 use crate::gate::{GateMode, ReplayMirror};
 
 /// The datagram size that fits an Ethernet path with room for tunnels, in bytes of UDP payload.
@@ -51,6 +52,8 @@ pub struct SessionOptions {
     pub gate: GateMode,
     /// Whether replays are known before OpenSSL sees them.
     pub replay_mirror: ReplayMirror,
+    /// Who protects the records once the session is established.
+    pub record_layer: RecordLayer,
     /// How long a flight waits for its answer before it is sent again; doubles up to a minute.
     pub first_timeout: Duration,
     /// Whether that goes for a ClientHello that nobody answers.
@@ -66,6 +69,7 @@ impl Default for SessionOptions {
             admission: Admission::AnyTrusted,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,
+            record_layer: RecordLayer::default(),
             first_timeout: FIRST_TIMEOUT_DEFAULT,
             repeats: Repeats::Doubling,
         }

@@ -1,6 +1,7 @@
 //! An arena for the plaintexts of one datagram, owned by the caller and used again and again, so
 //! that opening a record allocates nothing.
 
+use crate::direct::TAG_BYTES;
 use crate::ffi::PLAINTEXT_BYTES_MAX;
 
 /// The plaintexts that came out of one or more datagrams, in order.
@@ -56,9 +57,9 @@ impl Plaintexts {
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 
-    /// Lends room for one whole record.
+    /// Lends room for the plaintext of a whole record, and for its tag.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        let needed = self.used + PLAINTEXT_BYTES_MAX;
+        let needed = self.used + PLAINTEXT_BYTES_MAX + TAG_BYTES;
         if self.bytes.len() < needed {
             self.bytes.resize(needed, 0);
         }

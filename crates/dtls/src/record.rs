@@ -9,7 +9,7 @@ pub const RECORD_HEADER_BYTES: usize = 13;
 pub const RECORD_BODY_BYTES_MAX: usize = 16_384 + 2048;
 
 /// The greatest sequence number: 48 bits (RFC 6347, 4.1).
-const SEQUENCE_MAX: u64 = (1 << 48) - 1;
+pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;
 
 /// Bytes of a handshake message header: 1 type, 3 length, 2 message sequence, 3 fragment offset,
 /// 3 fragment length (RFC 6347, 4.2.2).

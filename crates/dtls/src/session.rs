@@ -12,6 +12,7 @@ use openssl::error::ErrorStack;
 
 use crate::admission::Refusal;
 use crate::context::{Context, PerSession, per_session};
+use crate::direct::{self, DirectRecords};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
 use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
@@ -20,8 +21,9 @@ use crate::keys::SessionSecrets;
 use crate::options::{ResumableSession, Role, SessionOptions};
 use crate::outcome::{CloseReason, Outcome, SendError, SessionEvent};
 use crate::plaintexts::Plaintexts;
-use crate::record::{Record, Records};
+use crate::record::{ContentType, Record, Records};
 use crate::terms::{self, Established, Peer, Strictness};
+use crate::transport::Shape;
 
 /// Early records of the peer's Finished that are remembered until their keys are known.
 /// As many as the gate lets through; each is at most 117 bytes.
@@ -40,6 +42,13 @@ pub struct Session {
     state: State,
     events: VecDeque<SessionEvent>,
     deadline: Option<Instant>,
+    /// Whether OpenSSL was given something since its timer was last asked.
+    deadline_is_stale: bool,
+    /// Whether the records are to be taken over once the session is established.
+    wants_records: bool,
+    /// Seals and opens the records, where OpenSSL does not. It outlives `state`: there may be last words.
+    direct: Option<Box<DirectRecords>>,
+    renumbered: Vec<u8>,
     discards: DiscardCounts,
     alert_heard: Option<u8>,
 }
@@ -149,6 +158,10 @@ impl Session {
             state: State::Handshaking { early: Vec::new() },
             events: VecDeque::new(),
             deadline: None,
+            deadline_is_stale: false,
+            wants_records: direct::is_wanted(options, context.strictness()),
+            direct: None,
+            renumbered: Vec::new(),
             discards: DiscardCounts::default(),
             alert_heard: None,
         })
@@ -178,7 +191,9 @@ impl Session {
                 (Outcome::Discarded(_), Some(_)) => {}
             }
         }
-        self.read_deadline(now);
+        if std::mem::take(&mut self.deadline_is_stale) {
+            self.read_deadline(now);
+        }
         outcome.unwrap_or(Outcome::NoSession)
     }
 
@@ -212,6 +227,43 @@ impl Session {
         self.send_up_to(payload, PLAINTEXT_BYTES_MAX)
     }
 
+    /// Seals `front` and `payload`, one behind the other, as one record at the end of `datagram`, past the queue
+    /// of [`Self::poll_transmit`].
+    ///
+    /// # Errors
+    /// The same as [`Self::send`]; `datagram` is then as it was, and so it is without any payload.
+    pub fn seal_into(
+        &mut self,
+        front: &[u8],
+        payload: &[u8],
+        datagram: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        let max = self.established().ok_or(SendError::NotEstablished)?.payload_bytes_max;
+        let len = front.len() + payload.len();
+        if len > max {
+            return Err(SendError::TooLarge { len, max });
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        if let (Some(direct), State::Established(established)) = (&mut self.direct, &mut self.state) {
+            let before = datagram.len();
+            let sealed = direct.seal(ContentType::ApplicationData, [front, payload], datagram);
+            established.records_sent += 1;
+            return sealed.map_err(|_| {
+                datagram.truncate(before);
+                SendError::Failed
+            });
+        }
+        if front.is_empty() {
+            self.send_up_to(payload, max)?;
+        } else {
+            self.send_up_to(&[front, payload].concat(), max)?;
+        }
+        self.engine.transport().move_newest(datagram);
+        Ok(())
+    }
+
     fn send_up_to(&mut self, payload: &[u8], max: usize) -> Result<(), SendError> {
         let State::Established(established) = &mut self.state else {
             return Err(SendError::NotEstablished);
@@ -221,6 +273,14 @@ impl Session {
         }
         if payload.is_empty() {
             return Ok(());
+        }
+        if let Some(direct) = &mut self.direct {
+            let mut sealed = Ok(());
+            self.engine.transport().push_ready(|datagram| {
+                sealed = direct.seal(ContentType::ApplicationData, [payload, &[]], datagram);
+            });
+            established.records_sent += 1;
+            return sealed.map_err(|_| SendError::Failed);
         }
         match self.engine.write(payload) {
             Step::Done => {
@@ -283,7 +343,14 @@ impl Session {
 
     /// Lends the next datagram to send, until there is none.
     pub fn poll_transmit(&mut self) -> Option<&[u8]> {
-        self.engine.transport().poll_outbound()
+        match (self.engine.transport().poll_outbound()?, &mut self.direct) {
+            ((datagram, Shape::Unnumbered), Some(direct)) => {
+                self.renumbered.clear();
+                direct.renumber(datagram, &mut self.renumbered);
+                Some(&self.renumbered[..]).filter(|datagram| !datagram.is_empty())
+            }
+            ((datagram, Shape::Ready | Shape::Unnumbered), _) => Some(datagram),
+        }
     }
 
     /// Returns whether [`Self::poll_transmit`] has something.
@@ -330,6 +397,14 @@ impl Session {
     #[must_use]
     pub fn payload_bytes_max(&self) -> Option<usize> {
         self.established().map(|established| established.payload_bytes_max)
+    }
+
+    /// Returns how long the datagram around a payload of so many bytes is; `None` before the suite is known, and for
+    /// suites that pad.
+    #[must_use]
+    pub fn datagram_bytes(&self, payload_bytes: usize) -> Option<usize> {
+        let suite = self.established().map(|established| established.peer.suite)?;
+        suite.is_aead().then(|| payload_bytes + suite.overhead_bytes_max())
     }
 
     /// Changes the largest datagram for what is sent from here on; the handshake keeps to what the session
@@ -425,7 +500,11 @@ impl Session {
         let (Some(established), Ok((record, _))) = (self.established(), Record::split(datagram)) else {
             return false;
         };
-        record.header.epoch == 1 && established.read_keys(self.role).open(&record).is_some()
+        record.header.epoch == 1
+            && match &self.direct {
+                Some(direct) => direct.recognises(&record),
+                None => established.read_keys(self.role).open(&record).is_some(),
+            }
     }
 
     fn established(&self) -> Option<&Established> {
@@ -449,6 +528,9 @@ impl Session {
             let late = Some(record).filter(|_| discard == Discard::TooOld);
             let opened = late.and_then(|record| self.open_late(record, plaintexts));
             return opened.unwrap_or_else(|| self.discard(discard));
+        }
+        if record.header.content_type == ContentType::ApplicationData && self.direct.is_some() {
+            return self.open_directly(record, plaintexts);
         }
         self.feed(record);
         let outcome = match &mut self.state {
@@ -475,6 +557,7 @@ impl Session {
     /// So records of epoch 0 are numbered as they come; which messages are copies, the handshake
     /// knows by their own numbers (RFC 6347, 4.2.2).
     fn feed(&mut self, record: &Record<'_>) {
+        self.deadline_is_stale = true;
         if record.header.epoch != 0 || self.gate.mode() == GateMode::Off {
             self.engine.transport().feed(record.bytes);
             return;
@@ -524,12 +607,31 @@ impl Session {
         self.discard(Discard::BadMac)
     }
 
+    /// Opens a record that OpenSSL need not see: the gate knows its form and its number.
+    fn open_directly(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts) -> Outcome {
+        let (State::Established(established), Some(direct)) = (&mut self.state, &self.direct) else {
+            return Outcome::NoSession;
+        };
+        let Some(len) = direct.open(record, plaintexts.room()) else {
+            return self.discard(Discard::BadMac);
+        };
+        if len > 0 {
+            established.records_received += 1;
+            plaintexts.commit(len);
+        }
+        self.gate.mark(record.header.sequence);
+        Outcome::Accepted
+    }
+
     /// Opens a record that OpenSSL's window is too narrow for, with the keys of the session: reading asks for
     /// no nonce of ours, and the wider window sees to it that nothing is read twice. `None` where there is no
     /// wider window.
     fn open_late(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts) -> Option<Outcome> {
         if let Err(discard) = self.gate.check_late(record)? {
             return Some(self.discard(discard));
+        }
+        if self.direct.is_some() {
+            return Some(self.open_directly(record, plaintexts));
         }
         let State::Established(established) = &mut self.state else {
             return None;
@@ -584,6 +686,11 @@ impl Session {
                     if keys.open(&record).is_some() {
                         self.gate.mark(record.header.sequence);
                     }
+                }
+                if self.wants_records {
+                    let keys = (established.read_keys(self.role), established.write_keys(self.role));
+                    let written = self.engine.transport().hand_over();
+                    self.direct = DirectRecords::take_over(keys, written).map(Box::new);
                 }
                 self.events.push_back(SessionEvent::Established(established.peer.clone()));
                 self.state = State::Established(Box::new(established));

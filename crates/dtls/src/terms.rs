@@ -104,6 +104,13 @@ impl Established {
         })
     }
 
+    pub(crate) fn write_keys(&self, role: Role) -> &DirectionKeys {
+        self.keys.of(match role {
+            Role::Client => Direction::ClientToServer,
+            Role::Server => Direction::ServerToClient,
+        })
+    }
+
     /// Says whether a record that gave no plaintext was genuine all the same. Application data of
     /// more than the least length would have given some, which spares a flood of forgeries a
     /// second decryption each.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::direct::Written;
 use crate::options::Repeats;
 use crate::record::RECORD_HEADER_BYTES;
 
@@ -21,9 +22,22 @@ pub(crate) struct Transport {
     inbound: Vec<u8>,
     inbound_waits: bool,
     outbound: Vec<u8>,
-    /// Where each outbound datagram ends in `outbound`, oldest first.
-    ends: VecDeque<usize>,
+    /// Where each outbound datagram ends in `outbound`, and in what shape it is; oldest first.
+    ends: VecDeque<(usize, Shape)>,
     sent: usize,
+    /// What OpenSSL wrote of protected records.
+    written: Option<Written>,
+    /// Whether OpenSSL's protected records are to be sealed anew.
+    is_handed_over: bool,
+}
+
+/// In what shape an outbound datagram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It can leave as it is.
+    Ready,
+    /// OpenSSL wrote it after the handover: its protected records bear numbers that are not for others to see.
+    Unnumbered,
 }
 
 impl Transport {
@@ -38,6 +52,8 @@ impl Transport {
             outbound: Vec::new(),
             ends: VecDeque::new(),
             sent: 0,
+            written: None,
+            is_handed_over: false,
         }
     }
 
@@ -84,7 +100,23 @@ impl Transport {
         self.inbound_waits = false;
     }
 
-    pub(crate) fn push_outbound(&mut self, datagram: &[u8]) {
+    /// Takes a datagram that OpenSSL writes.
+    pub(crate) fn write(&mut self, datagram: &[u8]) {
+        let shape = if self.is_handed_over {
+            Shape::Unnumbered
+        } else {
+            Written::note(&mut self.written, datagram);
+            Shape::Ready
+        };
+        self.push(shape, |outbound| outbound.extend_from_slice(datagram));
+    }
+
+    /// Adds a datagram that is ready to leave.
+    pub(crate) fn push_ready(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push(Shape::Ready, write);
+    }
+
+    fn push(&mut self, shape: Shape, write: impl FnOnce(&mut Vec<u8>)) {
         if self.ends.len() >= OUTBOUND_DATAGRAMS_MAX {
             return; // as a full socket buffer would; retransmission makes it good
         }
@@ -92,15 +124,29 @@ impl Transport {
             self.outbound.clear();
             self.sent = 0;
         }
-        self.outbound.extend_from_slice(datagram);
-        self.ends.push_back(self.outbound.len());
+        write(&mut self.outbound);
+        self.ends.push_back((self.outbound.len(), shape));
+    }
+
+    /// Returns what OpenSSL wrote of protected records so far; those it writes from here on are not for others.
+    pub(crate) fn hand_over(&mut self) -> Option<Written> {
+        self.is_handed_over = self.written.is_some();
+        self.written
     }
 
     /// Lends the oldest outbound datagram and forgets it.
-    pub(crate) fn poll_outbound(&mut self) -> Option<&[u8]> {
-        let end = self.ends.pop_front()?;
+    pub(crate) fn poll_outbound(&mut self) -> Option<(&[u8], Shape)> {
+        let (end, shape) = self.ends.pop_front()?;
         let start = std::mem::replace(&mut self.sent, end);
-        Some(&self.outbound[start..end])
+        Some((&self.outbound[start..end], shape))
+    }
+
+    /// Takes the newest outbound datagram back and adds it to `datagram`.
+    pub(crate) fn move_newest(&mut self, datagram: &mut Vec<u8>) {
+        let Some((end, _)) = self.ends.pop_back() else { return };
+        let start = self.ends.back().map_or(self.sent, |(end, _)| *end);
+        datagram.extend_from_slice(&self.outbound[start..end]);
+        self.outbound.truncate(start);
     }
 
     pub(crate) fn has_outbound(&self) -> bool {

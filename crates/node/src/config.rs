@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peerbound_dtls::{
     Attempts, Context, FIRST_TIMEOUT_DEFAULT, GateMode, HANDSHAKE_DEADLINE_DEFAULT, MTU_DEFAULT,
-    REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, ReplayMirror,
+    REKEY_AGE_DEFAULT, REKEY_RECORDS_DEFAULT, RecordLayer, ReplayMirror,
 };
 use peerbound_wire::NodeId;
 
@@ -65,6 +65,8 @@ pub struct NodeConfig {
     pub gate: GateMode,
     /// Whether replays are known before OpenSSL sees them.
     pub replay_mirror: ReplayMirror,
+    /// Who protects the records of established sessions, links and inner ones.
+    pub record_layer: RecordLayer,
 }
 
 impl NodeConfig {
@@ -95,6 +97,7 @@ impl NodeConfig {
             demux: Demux::BySource,
             gate: GateMode::On,
             replay_mirror: ReplayMirror::On,
+            record_layer: RecordLayer::default(),
         }
     }
 }

@@ -528,6 +528,7 @@ impl Node {
             late_records: 0,
             gate: self.config.gate,
             replay_mirror: self.config.replay_mirror,
+            record_layer: self.config.record_layer,
             first_timeout: self.config.first_timeout,
             repeats,
         };

@@ -2,6 +2,7 @@
 //! (UDP generic segmentation offload takes equal-sized segments to one destination).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 /// Segments in one batch: the kernel's limit for UDP GSO.
@@ -90,27 +91,50 @@ impl Outbound {
     /// Adds a datagram behind all others for the same destination. Without room it is dropped and
     /// counted, as a full socket buffer would: handshakes send again, strangers ask again.
     pub(crate) fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        let written = self.write(destination, datagram.len(), |bytes| {
+            bytes.extend_from_slice(datagram);
+            Ok::<_, Infallible>(())
+        });
+        written.unwrap_or_else(|never| match never {});
+    }
+
+    /// Adds a datagram as [`Self::push`] does one of `len` bytes, which `write` adds to what it is given. When it
+    /// fails there is no datagram.
+    pub(crate) fn write<E>(
+        &mut self,
+        destination: SocketAddr,
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.bytes >= OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED {
             self.refused += 1;
-            return;
+            return Ok(());
         }
-        self.bytes += datagram.len();
         if let Some(position) = self.open.get(&destination).copied() {
             let index = usize::try_from(position.wrapping_sub(self.taken)).unwrap_or(usize::MAX);
             if let Some(batch) = self.batches.get_mut(index)
-                && fits(batch, datagram, self.room)
+                && fits(batch, len, self.room)
             {
-                batch.bytes.extend_from_slice(datagram);
-                if datagram.len() < batch.segment_bytes {
+                let before = batch.bytes.len();
+                write(&mut batch.bytes).inspect_err(|_| batch.bytes.truncate(before))?;
+                debug_assert_eq!(batch.bytes.len() - before, len, "segments of a batch have one length");
+                self.bytes += len;
+                if len < batch.segment_bytes {
                     self.open.remove(&destination);
                 }
-                return;
+                return Ok(());
             }
         }
         let mut bytes = self.pool.pop().unwrap_or_default();
-        bytes.extend_from_slice(datagram);
+        if let Err(error) = write(&mut bytes) {
+            self.recycle(bytes);
+            return Err(error);
+        }
+        debug_assert_eq!(bytes.len(), len, "a datagram is as long as was said");
+        self.bytes += len;
         self.open.insert(destination, self.taken + self.batches.len() as u64);
-        self.batches.push_back(Transmit { destination, bytes, segment_bytes: datagram.len() });
+        self.batches.push_back(Transmit { destination, bytes, segment_bytes: len });
+        Ok(())
     }
 
     /// Takes the oldest batch.
@@ -134,10 +158,10 @@ impl Outbound {
 }
 
 /// Returns whether a batch takes one more: as the kernel can, and no larger than there is room for.
-fn fits(batch: &Transmit, datagram: &[u8], room: usize) -> bool {
-    datagram.len() <= batch.segment_bytes
+fn fits(batch: &Transmit, len: usize, room: usize) -> bool {
+    len <= batch.segment_bytes
         && batch.bytes.len() < batch.segment_bytes * BATCH_SEGMENTS_MAX
-        && batch.bytes.len() + datagram.len() <= BATCH_BYTES_MAX.min(room)
+        && batch.bytes.len() + len <= BATCH_BYTES_MAX.min(room)
 }
 
 #[cfg(test)]

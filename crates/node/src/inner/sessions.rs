@@ -34,9 +34,8 @@ pub(crate) struct Inner {
     ends: FifoMap<NodeId, (Instant, String)>,
     /// What ended sessions had discarded.
     pub(crate) retired: DiscardCounts,
-    /// Memory that is used again and again: plaintexts in, a plaintext out, a datagram out.
+    /// Memory that is used again and again: plaintexts in, a datagram out.
     pub(crate) plaintexts: Plaintexts,
-    pub(crate) plaintext: Vec<u8>,
     pub(crate) datagram: Vec<u8>,
 }
 
@@ -54,7 +53,6 @@ impl Inner {
             ends: FifoMap::with_max(ENDS_MAX),
             retired: DiscardCounts::default(),
             plaintexts: Plaintexts::new(),
-            plaintext: Vec::new(),
             datagram: Vec::new(),
         }
     }

@@ -219,15 +219,28 @@ impl Node {
         let mut bytes = std::mem::take(&mut self.frame);
         bytes.clear();
         Frame { header, payload }.encode_into(&mut bytes);
-        let passed = pass(self, &mut bytes);
+        let sent = self.send_encoded(&mut bytes, header, next, pass);
         self.frame = bytes;
+        sent
+    }
+
+    /// Sends a frame that lies in `bytes`, with this header.
+    pub(super) fn send_encoded(
+        &mut self,
+        bytes: &mut [u8],
+        header: Header,
+        next: NodeId,
+        pass: impl FnOnce(&mut Self, &mut [u8]) -> Result<Passed, Unsent>,
+    ) -> Result<(), Unsent> {
+        let payload_bytes = bytes.len().saturating_sub(HEADER_BYTES);
+        let passed = pass(self, bytes);
         let action = match passed {
             Ok(Passed::Sealed) => Some(FrameAction::Sent(next)),
             Ok(Passed::Waits) => None,
             Err(unsent) => Some(FrameAction::Dropped(unsent.reason())),
         };
         if let Some(action) = action.filter(|_| header.kind != Kind::Routing) {
-            self.observe(&header, payload.len(), None, action);
+            self.observe(&header, payload_bytes, None, action);
         }
         passed.map(drop).inspect_err(|unsent| self.counters.drop_frame(unsent.reason()))
     }
@@ -306,15 +319,23 @@ impl Node {
         let Some((address, link)) = link else {
             return Err(Unsent::Dropped(FrameDrop::NoRoute));
         };
-        let frame_bytes_max =
-            link.association.session().and_then(|session| session.payload_bytes_max()).unwrap_or(0);
+        let session = link.association.session();
+        let frame_bytes_max = session.and_then(|session| session.payload_bytes_max()).unwrap_or(0);
+        let datagram_bytes = session.and_then(|session| session.datagram_bytes(bytes.len()));
         let path_mtu = header.path_mtu.min(u16::try_from(frame_bytes_max).unwrap_or(u16::MAX));
         if Header::write_hop_over(bytes, header.hop_limit, path_mtu).is_err() {
             return Err(Unsent::Dropped(FrameDrop::BadFrame));
         }
-        match link.association.send(bytes) {
+        // The end of a handshake leaves before what it opens the way for.
+        link.flush(address, &mut self.outbound);
+        let sealed = match datagram_bytes {
+            Some(len) => self
+                .outbound
+                .write(address, len, |datagram| link.association.seal_into(&[], bytes, datagram)),
+            None => link.association.send(bytes).inspect(|()| link.flush(address, &mut self.outbound)),
+        };
+        match sealed {
             Ok(()) => {
-                link.flush(address, &mut self.outbound);
                 link.traffic.send(bytes.len());
                 self.copies.note(next, FrameWay::Out, bytes);
                 self.counters.frames_sent += 1;

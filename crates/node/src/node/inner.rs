@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use peerbound_dtls::{ContentType, Outcome, is_client_hello};
+use peerbound_dtls::{Outcome, is_client_hello};
 use peerbound_wire::{ErrorCode, ErrorMessage, Flags, HEADER_BYTES, Header, Kind, NodeId, PacketId};
 
 use crate::counters::FrameDrop;
@@ -67,7 +67,7 @@ impl Node {
             return Err(SendError::TooLarge { len: payload.len(), max });
         }
         if self.inner.sessions.get(&destination).is_some_and(|session| session.association.is_live()) {
-            self.seal_inside(header, content, payload, now)?;
+            self.seal_inside(header, (content, payload), next, now)?;
             return Ok(header.packet);
         }
         if let Err(refusal) = self.see_to_opening(&header, now) {
@@ -156,10 +156,10 @@ impl Node {
             header.packet = PacketId(self.next_packet);
             self.next_packet += 1;
         }
-        let next = self.next_for(&header, now);
-        if let Some(next) =
-            next.filter(|next| payload.len() > self.inside_bytes_max(header.destination, *next, now))
-        {
+        let Some(next) = self.next_for(&header, now) else {
+            return self.drop_own(&header, payload.len(), FrameDrop::NoRoute);
+        };
+        if payload.len() > self.inside_bytes_max(header.destination, next, now) {
             self.drop_own(&header, payload.len(), FrameDrop::TooBig);
             let fits = self.frame_bytes_max(header.destination, next, now);
             let mtu = u16::try_from(fits).unwrap_or(u16::MAX);
@@ -168,67 +168,52 @@ impl Node {
             return;
         }
         // Whoever sent it is gone: it is counted where it ends.
-        let _ = self.seal_inside(header, content, &payload, now);
+        let _ = self.seal_inside(header, (content, &payload), next, now);
     }
 
-    /// Seals a payload in the live session with its destination and sends it.
+    /// Seals a payload in the live session with its destination, in its frame, and sends that.
     fn seal_inside(
         &mut self,
         header: Header,
-        content: Content,
-        payload: &[u8],
+        (content, payload): (Content, &[u8]),
+        next: NodeId,
         now: Instant,
     ) -> Result<(), SendError> {
         let peer = header.destination;
-        let mut plaintext = std::mem::take(&mut self.inner.plaintext);
-        content.write(payload, &mut plaintext);
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        frame.extend_from_slice(&header.encode());
         let sealed = self.inner.sessions.get_mut(&peer).is_some_and(|session| {
             session.last_used = now;
             session.bytes_sent += payload.len() as u64;
-            session.association.send(&plaintext).is_ok()
+            session.association.seal_into(&content.front(), payload, &mut frame).is_ok()
         });
-        self.inner.plaintext = plaintext;
-        if !sealed {
+        let sent = sealed.then(|| {
+            let pass = |node: &mut Self, bytes: &mut [u8]| node.pass_on(bytes, (header, None), next);
+            self.send_encoded(&mut frame, header, next, pass)
+        });
+        self.frame = frame;
+        let Some(sent) = sent else {
             self.drop_own(&header, payload.len(), FrameDrop::InnerFailed);
             self.settle_inner(peer, now);
             return Err(SendError::InnerFailed);
-        }
-        self.send_inner_datagrams(peer, Some(header), now)
+        };
+        sent.map_err(|unsent| inside_error(unsent, payload.len()))
     }
 
-    /// Sends what a session has to send of its own accord.
+    /// Sends what a session has to send of its own accord, in frames of the handshake.
     fn flush_inner(&mut self, peer: NodeId, now: Instant) {
-        // Without a payload there is nothing to fail: what does not leave is sent again.
-        let _ = self.send_inner_datagrams(peer, None, now);
-    }
-
-    /// Sends what a session has to send: a payload, if there is one, in the frame with this header, and anything
-    /// else in frames of the handshake.
-    fn send_inner_datagrams(
-        &mut self,
-        peer: NodeId,
-        payload: Option<Header>,
-        now: Instant,
-    ) -> Result<(), SendError> {
-        let mut result = Ok(());
-        let mut payload = payload;
         let mut datagram = std::mem::take(&mut self.inner.datagram);
         while let Some(session) = self.inner.sessions.get_mut(&peer) {
             let way = session.way;
             let Some(bytes) = session.association.poll_transmit() else { break };
             datagram.clear();
             datagram.extend_from_slice(bytes);
-            let is_payload = datagram.first() == Some(&ContentType::ApplicationData.number());
-            if let Some(header) = payload.take_if(|_| is_payload) {
-                result = self.send_inner_frame(header, &datagram, now);
-            } else {
-                let header = self.originate(way.header(self.us, peer));
-                // One that does not leave is sent again by the handshake's own timer.
-                let _ = self.send_inner_frame(header, &datagram, now);
-            }
+            let header = self.originate(way.header(self.us, peer));
+            // One that does not leave is sent again by the handshake's own timer.
+            let _ = self.send_inner_frame(header, &datagram, now);
         }
         self.inner.datagram = datagram;
-        result
     }
 
     fn send_inner_frame(&mut self, header: Header, payload: &[u8], now: Instant) -> Result<(), SendError> {
@@ -236,16 +221,7 @@ impl Node {
             self.drop_own(&header, payload.len(), FrameDrop::NoRoute);
             return Err(self.explain_no_route(header.destination));
         };
-        match self.send_data(header, payload, next) {
-            Ok(()) => Ok(()),
-            Err(Unsent::TooBig { frame_bytes_max }) => {
-                let max =
-                    frame_bytes_max.saturating_sub(HEADER_BYTES + RECORD_OVERHEAD_BYTES + CONTENT_BYTES);
-                Err(SendError::TooLarge { len: payload.len(), max })
-            }
-            Err(Unsent::Dropped(FrameDrop::QueueFull)) => Err(SendError::QueueFull),
-            Err(Unsent::Dropped(_)) => Err(SendError::LinkFailed),
-        }
+        self.send_data(header, payload, next).map_err(|unsent| inside_error(unsent, payload.len()))
     }
 
     /// Returns how many bytes of payload fit an inner record on the way to a node that begins with `next`.
@@ -261,5 +237,17 @@ impl Node {
     fn drop_own(&mut self, header: &Header, payload_bytes: usize, reason: FrameDrop) {
         self.counters.drop_frame(reason);
         self.observe(header, payload_bytes, None, FrameAction::Dropped(reason));
+    }
+}
+
+/// Says why a payload of so many bytes did not leave in its record.
+fn inside_error(unsent: Unsent, len: usize) -> SendError {
+    match unsent {
+        Unsent::TooBig { frame_bytes_max } => {
+            let around = HEADER_BYTES + RECORD_OVERHEAD_BYTES + CONTENT_BYTES;
+            SendError::TooLarge { len, max: frame_bytes_max.saturating_sub(around) }
+        }
+        Unsent::Dropped(FrameDrop::QueueFull) => SendError::QueueFull,
+        Unsent::Dropped(_) => SendError::LinkFailed,
     }
 }

@@ -1,0 +1,212 @@
+//! Seals and opens the records of an established session without OpenSSL's record layer: straight into the
+//! datagram that leaves, straight out of the one that came. The handshake, its keys and every alert stay OpenSSL's.
+//!
+//! After the handover OpenSSL's own records of this session never reach the network: what it still writes, as an alert
+//! or the last flight once more, is opened here and sealed anew under our numbers. So one writer numbers the records
+//! that others see, and no nonce is used twice: `docs/decisions/0032-records-sealed-directly.md`.
+
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+
+use crate::gate::{GateMode, ReplayMirror};
+use crate::keys::{DirectionKeys, additional_data};
+use crate::options::SessionOptions;
+use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, SEQUENCE_MAX};
+use crate::suite::Protection;
+use crate::terms::Strictness;
+
+/// Bytes of the tag of every AEAD suite here.
+pub(crate) const TAG_BYTES: usize = 16;
+
+/// Bytes of the nonce that a GCM record carries (RFC 5288, 3).
+const EXPLICIT_NONCE_BYTES: usize = 8;
+
+/// How far our explicit nonces are from OpenSSL's: half of all. It counts up from a number drawn at random, one
+/// for each record, and so do we; neither writes 2^63 records.
+const NONCE_DISTANCE: u64 = 1 << 63;
+
+/// Who protects the records of an established session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecordLayer {
+    /// We do, where the suite is an AEAD suite and the gate stands with its mirror of the replay window; else
+    /// OpenSSL does.
+    #[default]
+    Direct,
+    /// OpenSSL does.
+    Openssl,
+}
+
+/// What OpenSSL wrote of an epoch-1 record last, and first: where our numbers begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    first_nonce: u64,
+    next_sequence: u64,
+}
+
+impl Written {
+    /// Takes in a datagram that OpenSSL wrote.
+    pub(crate) fn note(noted: &mut Option<Self>, datagram: &[u8]) {
+        let of_ours = crate::record::Records::of(datagram).filter_map(Result::ok);
+        for record in of_ours.filter(|record| record.header.epoch == 1) {
+            let nonce = record.body().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            let written = noted.get_or_insert(Self { first_nonce: nonce, next_sequence: 0 });
+            written.next_sequence = written.next_sequence.max(record.header.sequence + 1);
+        }
+    }
+}
+
+/// The record protection of one session, after OpenSSL handed it over.
+pub(crate) struct DirectRecords {
+    version: u16,
+    read: DirectKey,
+    write: DirectKey,
+    next_sequence: u64,
+    next_nonce: u64,
+    /// Room for a record of OpenSSL's that is sealed anew.
+    opened: Vec<u8>,
+}
+
+/// Why a record could not be sealed: every number is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NumbersUsedUp;
+
+impl DirectRecords {
+    /// Takes the records over, where that is wanted and possible.
+    pub(crate) fn take_over(
+        (read, write): (&DirectionKeys, &DirectionKeys),
+        written: Option<Written>,
+    ) -> Option<Self> {
+        let written = written?;
+        Some(Self {
+            version: write.version(),
+            read: DirectKey::new(read)?,
+            write: DirectKey::new(write)?,
+            next_sequence: written.next_sequence,
+            next_nonce: written.first_nonce.wrapping_add(NONCE_DISTANCE),
+            opened: Vec::new(),
+        })
+    }
+
+    /// Adds a record around `parts`, one behind the other, to a datagram.
+    pub(crate) fn seal(
+        &mut self,
+        content_type: ContentType,
+        parts: [&[u8]; 2],
+        datagram: &mut Vec<u8>,
+    ) -> Result<(), NumbersUsedUp> {
+        if self.next_sequence > SEQUENCE_MAX {
+            return Err(NumbersUsedUp);
+        }
+        let plaintext_bytes = parts[0].len() + parts[1].len();
+        let body_bytes = self.write.explicit_bytes + plaintext_bytes + TAG_BYTES;
+        let header = RecordHeader {
+            content_type,
+            version: self.version,
+            epoch: 1,
+            sequence: self.next_sequence,
+            // The session has compared the plaintext with the longest there is.
+            length: u16::try_from(body_bytes).unwrap_or(u16::MAX),
+        };
+        let explicit = self.next_nonce.to_be_bytes();
+        let explicit = &explicit[..self.write.explicit_bytes];
+        self.next_sequence += 1;
+        self.next_nonce = self.next_nonce.wrapping_add(1);
+        datagram.reserve(RECORD_HEADER_BYTES + body_bytes);
+        datagram.extend_from_slice(&header.encode());
+        datagram.extend_from_slice(explicit);
+        let plaintext_at = datagram.len();
+        datagram.extend_from_slice(parts[0]);
+        datagram.extend_from_slice(parts[1]);
+        let tag = self.write.key.seal_in_place_separate_tag(
+            self.write.nonce(header.number(), explicit),
+            Aad::from(additional_data(&header, plaintext_bytes)),
+            &mut datagram[plaintext_at..],
+        );
+        // It fails for more bytes than a nonce is good for, 64 GiB, and a record has 16 KiB.
+        let tag = tag.map_err(|_| NumbersUsedUp)?;
+        datagram.extend_from_slice(tag.as_ref());
+        Ok(())
+    }
+
+    /// Opens a record into the front of `room`, which must hold its ciphertext and tag; returns the length of
+    /// the plaintext, or `None` when the peer did not seal it.
+    pub(crate) fn open(&self, record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
+        self.read.open(record, room)
+    }
+
+    /// Returns whether the peer sealed a record.
+    pub(crate) fn recognises(&self, record: &Record<'_>) -> bool {
+        let mut room = vec![0; record.body().len()];
+        self.read.open(record, &mut room).is_some()
+    }
+
+    /// Puts a datagram of OpenSSL's in order before it leaves: its records of epoch 1 under our numbers.
+    pub(crate) fn renumber(&mut self, datagram: &[u8], out: &mut Vec<u8>) {
+        for record in crate::record::Records::of(datagram).filter_map(Result::ok) {
+            if record.header.epoch != 1 {
+                out.extend_from_slice(record.bytes);
+                continue;
+            }
+            let mut opened = std::mem::take(&mut self.opened);
+            opened.resize(record.body().len(), 0);
+            if let Some(len) = self.write.open(&record, &mut opened) {
+                // Without numbers left, nothing is said any more.
+                let _ = self.seal(record.header.content_type, [&opened[..len], &[]], out);
+            }
+            self.opened = opened;
+        }
+    }
+}
+
+/// One direction's key, made ready once.
+struct DirectKey {
+    key: LessSafeKey,
+    iv: [u8; 12],
+    /// Bytes of the nonce that each record carries: 8 for GCM, none for ChaCha20-Poly1305.
+    explicit_bytes: usize,
+}
+
+impl DirectKey {
+    fn new(keys: &DirectionKeys) -> Option<Self> {
+        let (algorithm, explicit_bytes) = match keys.protection() {
+            Protection::Aes128Gcm => (&AES_128_GCM, EXPLICIT_NONCE_BYTES),
+            Protection::Aes256Gcm => (&AES_256_GCM, EXPLICIT_NONCE_BYTES),
+            Protection::ChaCha20Poly1305 => (&CHACHA20_POLY1305, 0),
+            Protection::Cbc { .. } => return None,
+        };
+        let (key, fixed_iv) = keys.key_and_iv();
+        let mut iv = [0; 12];
+        iv.get_mut(..fixed_iv.len())?.copy_from_slice(fixed_iv);
+        let key = LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?);
+        Some(Self { key, iv, explicit_bytes })
+    }
+
+    /// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
+    fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
+        let mut nonce = self.iv;
+        if explicit.is_empty() {
+            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
+        } else {
+            nonce[4..].copy_from_slice(explicit);
+        }
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    fn open(&self, record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
+        let (explicit, sealed) = record.body().split_at_checked(self.explicit_bytes)?;
+        let plaintext_bytes = sealed.len().checked_sub(TAG_BYTES)?;
+        let room = room.get_mut(..sealed.len())?;
+        room.copy_from_slice(sealed);
+        let authenticated = Aad::from(additional_data(&record.header, plaintext_bytes));
+        let nonce = self.nonce(record.header.number(), explicit);
+        self.key.open_in_place(nonce, authenticated, room).ok().map(|plaintext| plaintext.len())
+    }
+}
+
+/// Returns whether the records of a session are to be taken over: not where an experiment wants to see what OpenSSL
+/// makes of them.
+pub(crate) fn is_wanted(options: &SessionOptions, strictness: Strictness) -> bool {
+    options.record_layer == RecordLayer::Direct
+        && options.gate == GateMode::On
+        && options.replay_mirror == ReplayMirror::On
+        && strictness == Strictness::Node
+}
