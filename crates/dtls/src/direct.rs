@@ -10,7 +10,9 @@ use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, 
 use crate::gate::{GateMode, ReplayMirror};
 use crate::keys::{DirectionKeys, additional_data};
 use crate::options::SessionOptions;
-use crate::record::{ContentType, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, SEQUENCE_MAX};
+use crate::record::{
+    ContentType, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, Records, SEQUENCE_MAX,
+};
 use crate::suite::Protection;
 use crate::terms::Strictness;
 
@@ -45,7 +47,7 @@ pub(crate) struct Written {
 impl Written {
     /// Takes in a datagram that OpenSSL wrote.
     pub(crate) fn note(noted: &mut Option<Self>, datagram: &[u8]) {
-        let of_ours = crate::record::Records::of(datagram).filter_map(Result::ok);
+        let of_ours = Records::of(datagram).filter_map(Result::ok);
         for record in of_ours.filter(|record| record.header.epoch == 1) {
             let nonce = record.body().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             let written = noted.get_or_insert(Self { first_nonce: nonce, next_sequence: 0 });
@@ -141,7 +143,7 @@ impl DirectRecords {
 
     /// Puts a datagram of OpenSSL's in order before it leaves: its records of epoch 1 under our numbers.
     pub(crate) fn renumber(&mut self, datagram: &[u8], out: &mut Vec<u8>) {
-        for record in crate::record::Records::of(datagram).filter_map(Result::ok) {
+        for record in Records::of(datagram).filter_map(Result::ok) {
             if record.header.epoch != 1 {
                 out.extend_from_slice(record.bytes);
                 continue;
@@ -209,4 +211,51 @@ pub(crate) fn is_wanted(options: &SessionOptions, strictness: Strictness) -> boo
         && options.gate == GateMode::On
         && options.replay_mirror == ReplayMirror::On
         && strictness == Strictness::Node
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Direction, SessionSecrets};
+    use crate::suite::Suite;
+
+    fn records(next_sequence: u64) -> DirectRecords {
+        let secrets = SessionSecrets {
+            version: 0xfefd,
+            suite: Suite::by_name("ECDHE-ECDSA-AES128-GCM-SHA256").unwrap(),
+            client_random: [1; 32],
+            server_random: [2; 32],
+            master_secret: [3; 48],
+        };
+        let keys = secrets.record_keys().unwrap();
+        let write = keys.of(Direction::ClientToServer);
+        let written = Written { first_nonce: u64::MAX, next_sequence };
+        DirectRecords::take_over((write, write), Some(written)).unwrap()
+    }
+
+    #[test]
+    fn the_last_number_is_used_once_and_then_nothing_is_sealed() {
+        let mut records = records(SEQUENCE_MAX);
+        let mut datagram = Vec::new();
+
+        assert_eq!(records.seal(ContentType::ApplicationData, [b"last", b""], &mut datagram), Ok(()));
+        let len = datagram.len();
+        let refused = records.seal(ContentType::ApplicationData, [b"one more", b""], &mut datagram);
+
+        assert_eq!(refused, Err(NumbersUsedUp));
+        assert_eq!(datagram.len(), len);
+        let record = Record::split(&datagram).unwrap().0;
+        assert_eq!(record.header.sequence, SEQUENCE_MAX);
+        assert_eq!(record.body()[..8], [0x7f, 255, 255, 255, 255, 255, 255, 255], "half of all away");
+    }
+
+    #[test]
+    fn without_a_record_of_openssl_nothing_is_taken_over() {
+        let mut noted = None;
+        Written::note(&mut noted, &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 7]);
+        assert_eq!(noted, None, "a record in the clear");
+
+        Written::note(&mut noted, &[22, 254, 253, 0, 1, 0, 0, 0, 0, 0, 4, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9]);
+        assert_eq!(noted, Some(Written { first_nonce: 9, next_sequence: 5 }));
+    }
 }

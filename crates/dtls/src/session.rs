@@ -12,7 +12,7 @@ use openssl::error::ErrorStack;
 
 use crate::admission::Refusal;
 use crate::context::{Context, PerSession, per_session};
-use crate::direct::{self, DirectRecords};
+use crate::direct::{self, DirectRecords, RecordLayer};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
 use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
@@ -391,6 +391,13 @@ impl Session {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Returns who protects the records, once the session is established.
+    #[must_use]
+    pub fn record_layer(&self) -> Option<RecordLayer> {
+        self.established()?;
+        Some(if self.direct.is_some() { RecordLayer::Direct } else { RecordLayer::Openssl })
     }
 
     /// Returns the largest payload that fits one datagram, in bytes, once the suite is known.

@@ -78,8 +78,7 @@ fn repeat(count: u64, mut measure: impl FnMut(usize) -> Duration) -> Duration {
 
 fn compare(hop: &mut Hop, by_openssl: &mut Hop, bare: &mut Bare) {
     let nanos = |time: Duration| time.as_secs_f64() * 1e9 / PREPARED as f64;
-    let round =
-        |_| [hop.run(PREPARED), by_openssl.run(PREPARED), bare.run(PREPARED)].map(nanos);
+    let round = |_| [hop.run(PREPARED), by_openssl.run(PREPARED), bare.run(PREPARED)].map(nanos);
     let rounds: Vec<[f64; 3]> = (0..ROUNDS).map(round).collect();
     let median = |value: &dyn Fn(&[f64; 3]) -> f64| {
         let mut values: Vec<_> = rounds.iter().map(value).collect();
@@ -90,8 +89,14 @@ fn compare(hop: &mut Hop, by_openssl: &mut Hop, bare: &mut Bare) {
     println!("  hop                         {:7.0} ns", median(&|round| round[0]));
     println!("  hop by OpenSSL's records    {:7.0} ns", median(&|round| round[1]));
     println!("  OpenSSL's open and seal     {:7.0} ns", median(&|round| round[2]));
-    println!("  hop by OpenSSL / open+seal  {:7.3}    (goal: at most 1.3)", median(&|round| round[1] / round[2]));
-    println!("  hop by OpenSSL / hop        {:7.3}    (goal: at least 1.25)", median(&|round| round[1] / round[0]));
+    println!(
+        "  hop by OpenSSL / open+seal  {:7.3}    (goal: at most 1.3)",
+        median(&|round| round[1] / round[2])
+    );
+    println!(
+        "  hop by OpenSSL / hop        {:7.3}    (goal: at least 1.25)",
+        median(&|round| round[1] / round[0])
+    );
 }
 
 /// A–B–C, of which B is measured.

@@ -3,6 +3,7 @@
 mod association;
 mod chance;
 mod cookie;
+mod direct;
 mod error_queue;
 mod garbage;
 mod handshake;

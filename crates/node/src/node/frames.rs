@@ -329,9 +329,9 @@ impl Node {
         // The end of a handshake leaves before what it opens the way for.
         link.flush(address, &mut self.outbound);
         let sealed = match datagram_bytes {
-            Some(len) => self
-                .outbound
-                .write(address, len, |datagram| link.association.seal_into(&[], bytes, datagram)),
+            Some(len) => {
+                self.outbound.write(address, len, |datagram| link.association.seal_into(&[], bytes, datagram))
+            }
             None => link.association.send(bytes).inspect(|()| link.flush(address, &mut self.outbound)),
         };
         match sealed {
