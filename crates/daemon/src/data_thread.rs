@@ -19,7 +19,7 @@ use crate::observe::Observer;
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::BatchSocket;
 use crate::taps::Taps;
-use crate::tun::Tun;
+use crate::tun::{Outgoing, Tun};
 use crate::watch::Watchers;
 
 const SOCKET: Token = Token(0);
@@ -34,14 +34,11 @@ const RECEIVE_BATCHES_PER_TURN: usize = 8;
 /// Commands carried out in one turn.
 const COMMANDS_PER_TURN: usize = 256;
 
-/// Packets taken from the interface in one turn, so that timers and commands stay prompt: 256 x 5 us of work.
+/// Packets taken from the interface in one turn, each segment of a larger one counted, so that timers and commands stay prompt: 256 x 5 us of work.
 const PACKETS_PER_TURN: usize = 256;
 
 /// Packets taken from the interface before what they caused is sent: as many as one call sends at once.
 const PACKETS_PER_FLUSH: usize = 64;
-
-/// The longest IP packet.
-const PACKET_BYTES_MAX: usize = 65_535;
 
 /// How long farewells may wait for room in the kernel's buffer.
 const FAREWELL_WAIT: Duration = Duration::from_millis(100);
@@ -66,8 +63,8 @@ pub(crate) struct DataThread {
     packets: PacketSwitch,
     taps: Taps,
     watchers: Watchers,
-    /// The interface of this host, and room for one packet from it.
-    tun: Option<(Tun, Vec<u8>)>,
+    /// The interface of this host.
+    tun: Option<Tun>,
     /// Whether packets may wait at the interface.
     tun_is_readable: bool,
     forwards: Option<Arc<Meter>>,
@@ -121,7 +118,7 @@ impl DataThread {
             packets,
             taps,
             tun_is_readable: tun.is_some(),
-            tun: tun.map(|tun| (tun, vec![0; PACKET_BYTES_MAX])),
+            tun,
             forwards: None,
             watchers: Watchers::default(),
         };
@@ -216,9 +213,14 @@ impl DataThread {
             if !self.takes_packets() {
                 break;
             }
-            let Some((tun, buffer)) = &mut self.tun else { break };
-            match tun.receive(buffer) {
-                Ok(len) => self.packets.send(&mut self.node, &mut buffer[..len], clock::now()),
+            let Some(tun) = &mut self.tun else { break };
+            match tun.receive() {
+                Ok(Outgoing { bytes, continues: true }) => {
+                    self.packets.send_next(&mut self.node, bytes, clock::now());
+                }
+                Ok(Outgoing { bytes, continues: false }) => {
+                    self.packets.send(&mut self.node, bytes, clock::now());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tun_is_readable = false,
                 Err(error) => {
                     // As EIO while somebody has set the interface down; the poller tells when it is back.
@@ -306,6 +308,7 @@ impl DataThread {
         while let Some(packet) = self.node.poll_packet() {
             self.packets.deliver(&self.node, packet, clock::now());
         }
+        self.packets.flush();
         while let Some(event) = self.node.poll_event() {
             if let Event::Error { message, .. } = &event {
                 self.packets.on_error(self.node.id(), message, clock::now());

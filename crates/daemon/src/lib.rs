@@ -47,6 +47,9 @@ pub use reload::{ConfigInForce, ReloadError, ReloadReport, Reloaded, Reloader};
 pub use resolver::ResolverError;
 pub use socket::{BatchSocket, SocketCounters};
 pub use taps::{Copied, TAPPED_MAX, TAPS_MAX, Tap, TapOf, TapOptions, Tapped};
-pub use tun::{HostRoute, HostRoutes, ROUTES_MAX, RouteRefusal, RouteRule, RouteStanding, TunError};
+pub use tun::{
+    Coalescer, Framing, HostRoute, HostRoutes, Outgoing, ROUTES_MAX, RouteRefusal, RouteRule, RouteStanding,
+    Splitter, TunError, UdpSegments,
+};
 pub use watch::{WATCHERS_MAX, Watch};
 pub use watching::{EXPIRY_WARNING_DAYS, Watcher};

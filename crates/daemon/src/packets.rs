@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Instant;
 
-use peerbound_node::{DeliveredPacket, SendError, Sending};
+use peerbound_node::{DeliveredPacket, Ecn, SendError, Sending};
 use peerbound_wire::{ErrorCode, ErrorMessage, Flags, HEADER_BYTES, Header, Kind, NodeId};
 
 use crate::packets::flows::{Flow, Flows};
@@ -14,11 +14,11 @@ use crate::packets::ip::Packet;
 use crate::packets::overlay::Overlay;
 use crate::packets::recent::Recent;
 
-mod checksum;
+pub(crate) mod checksum;
 mod ecn;
 mod flows;
 mod icmp;
-mod ip;
+pub(crate) mod ip;
 mod mss;
 mod overlay;
 mod recent;
@@ -30,6 +30,11 @@ const INNER_BYTES: usize = 37 + 1;
 pub trait PacketPort: Send {
     /// Takes the packet and returns true, or leaves it to the next port.
     fn deliver(&mut self, packet: &DeliveredPacket) -> bool;
+
+    /// Gives on what is still here: no more packets arrive in this turn. Returns how many packets found nobody.
+    fn flush(&mut self) -> usize {
+        0
+    }
 }
 
 peerbound_node::reasons! {
@@ -77,6 +82,15 @@ struct Refusal {
     complaint: Option<Complaint>,
 }
 
+/// How a packet goes into the overlay.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    packet: Packet,
+    destination: NodeId,
+    flow: Flow,
+    ecn: Ecn,
+}
+
 /// Where packets change between the overlay and this host.
 pub(crate) struct PacketSwitch {
     ports: Vec<Box<dyn PacketPort>>,
@@ -87,6 +101,8 @@ pub(crate) struct PacketSwitch {
     /// The largest packet that our own interface takes, where there is one. A way may take less for a moment, and
     /// a segment size holds as long as its connection: what is too big for the way is told of by ICMP.
     packet_bytes_max: Option<usize>,
+    /// The way of the packet that was sent last, for what continues it.
+    way: Option<Way>,
 }
 
 impl PacketSwitch {
@@ -98,6 +114,7 @@ impl PacketSwitch {
             recent: Recent::default(),
             complaints: Complaints::default(),
             packet_bytes_max,
+            way: None,
         }
     }
 
@@ -112,24 +129,35 @@ impl PacketSwitch {
 
     /// Sends a packet to the node that has its destination address.
     pub(crate) fn send(&mut self, overlay: &mut impl Overlay, bytes: &mut [u8], now: Instant) {
+        self.way = None;
         let Some(packet) = Packet::parse(bytes) else {
             return self.drop_packet(PacketDrop::Malformed);
         };
-        if let Err(Refusal { reason, complaint }) = self.try_send(overlay, &packet, bytes, now) {
-            self.drop_packet(reason);
-            if let Some(complaint) = complaint {
-                self.complain(complaint, (&packet, bytes), overlay.us(), now);
+        match self.find_way(overlay, &packet, bytes, now) {
+            Ok(way) => {
+                self.way = Some(way);
+                self.send_by(&way, overlay, bytes, now);
             }
+            Err(refusal) => self.refuse(&refusal, (&packet, bytes), overlay.us(), now),
         }
     }
 
-    fn try_send(
+    /// Sends a packet that continues the one before it: a segment with the same ends and the same marks, whose way is
+    /// known.
+    pub(crate) fn send_next(&mut self, overlay: &mut impl Overlay, bytes: &mut [u8], now: Instant) {
+        match self.way {
+            Some(way) => self.send_by(&way, overlay, bytes, now),
+            None => self.send(overlay, bytes, now),
+        }
+    }
+
+    fn find_way(
         &mut self,
-        overlay: &mut impl Overlay,
+        overlay: &impl Overlay,
         packet: &Packet,
         bytes: &mut [u8],
         now: Instant,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Way, Refusal> {
         if !is_for_one(packet.destination) {
             return Err(Refusal { reason: PacketDrop::NotForOne, complaint: None });
         }
@@ -146,12 +174,28 @@ impl PacketSwitch {
         if let Some(max) = self.packet_bytes_max {
             mss::clamp(bytes, packet, max);
         }
-        let Flow { id, is_reply } = self.flows.of(packet, destination, now);
-        let sending = Sending { destination, flow: id, is_reply, payload: bytes };
-        let frame = overlay.send(sending, ecn::ecn_of(bytes, packet.version), now).map_err(refusal_of)?;
-        self.recent.remember(frame, packet, bytes);
-        self.counters.sent += 1;
-        Ok(())
+        let flow = self.flows.of(packet, destination, now);
+        Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version) })
+    }
+
+    fn send_by(&mut self, way: &Way, overlay: &mut impl Overlay, bytes: &[u8], now: Instant) {
+        let Way { packet, destination, flow, ecn } = way;
+        let sending =
+            Sending { destination: *destination, flow: flow.id, is_reply: flow.is_reply, payload: bytes };
+        match overlay.send(sending, *ecn, now) {
+            Ok(frame) => {
+                self.recent.remember(frame, packet, bytes);
+                self.counters.sent += 1;
+            }
+            Err(error) => self.refuse(&refusal_of(error), (packet, bytes), overlay.us(), now),
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, about: (&Packet, &[u8]), us: NodeId, now: Instant) {
+        self.drop_packet(refusal.reason);
+        if let Some(complaint) = refusal.complaint {
+            self.complain(complaint, about, us, now);
+        }
     }
 
     /// Gives a packet that arrived to whoever takes it.
@@ -163,6 +207,20 @@ impl PacketSwitch {
             }
             Ok(()) => self.drop_packet(PacketDrop::NoPort),
         }
+    }
+
+    /// Lets the ports give on what they have put together: no more packets arrive in this turn.
+    pub(crate) fn flush(&mut self) {
+        let refused = self.flush_ports();
+        if refused > 0 {
+            self.counters.delivered = self.counters.delivered.saturating_sub(refused);
+            *self.counters.dropped.entry(PacketDrop::NoPort).or_default() += refused;
+        }
+    }
+
+    fn flush_ports(&mut self) -> u64 {
+        let refused: usize = self.ports.iter_mut().map(|port| port.flush()).sum();
+        u64::try_from(refused).unwrap_or(u64::MAX)
     }
 
     fn check_arrival(
@@ -216,7 +274,8 @@ impl PacketSwitch {
     fn complain(&mut self, complaint: Complaint, about: (&Packet, &[u8]), us: NodeId, now: Instant) {
         let Some(bytes) = self.complaints.about(complaint, about, us.address(), now) else { return };
         let message = DeliveredPacket { header: Header::new(Kind::Data, us, us), bytes };
-        if self.ports.iter_mut().any(|port| port.deliver(&message)) {
+        // No packets are put together between turns, so what is refused here is the message.
+        if self.ports.iter_mut().any(|port| port.deliver(&message)) && self.flush_ports() == 0 {
             self.counters.complaints += 1;
         }
     }
@@ -257,7 +316,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use etherparse::PacketBuilder;
-    use peerbound_node::Ecn;
     use peerbound_wire::{FlowId, PacketId};
     use proptest::prelude::*;
 

@@ -1,5 +1,8 @@
 //! The interface through which programs of this host use the overlay: it gives the packets that the host's
-//! kernel sends into the overlay's addresses, and takes those that arrived for it. It reads nothing in them.
+//! kernel sends into the overlay's addresses, and takes those that arrived for it. Whose they are it does not ask.
+//!
+//! Where the kernel offers it, both directions take many segments at once ([`Splitter`], [`Coalescer`]): a system call
+//! for each packet costs more than all else that is done with it.
 //!
 //! The interface is not persistent: the kernel removes it, with its addresses and routes, when the last
 //! descriptor of it is closed, however the process ends.
@@ -16,11 +19,19 @@ use crate::config::TunConfig;
 use crate::packets::PacketPort;
 
 mod choice;
+mod coalesce;
+mod headers;
 mod interface;
 mod routes;
+#[cfg(test)]
+mod samples;
+mod shape;
+mod split;
 
 pub use choice::{RouteRefusal, RouteRule};
+pub use coalesce::{Coalescer, UdpSegments};
 pub use routes::{HostRoute, HostRoutes, ROUTES_MAX, RouteStanding};
+pub use split::{Framing, Outgoing, Splitter};
 
 pub(crate) use interface::Interface;
 pub(crate) use routes::RouteKeeper;
@@ -70,6 +81,7 @@ pub enum TunError {
 /// The interface.
 pub(crate) struct Tun {
     device: Arc<SyncDevice>,
+    splitter: Splitter,
 }
 
 impl Tun {
@@ -77,8 +89,7 @@ impl Tun {
     /// and what sets more routes into it.
     pub(crate) fn open(config: &TunConfig, address: Ipv6Addr) -> Result<(Self, Interface), TunError> {
         let name = &config.name;
-        let builder = DeviceBuilder::new().name(name).layer(Layer::L3).packet_information(false);
-        let device = builder.enable(false).build_sync().map_err(|source| error_of(name, source))?;
+        let device = make(config).map_err(|source| error_of(name, source))?;
         let system = |what| move |source| TunError::System { name: name.clone(), what, source };
         device.set_nonblocking(true).map_err(system("it does not work without waiting"))?;
         let index = device.if_index().map_err(system("it has no index"))?;
@@ -90,21 +101,29 @@ impl Tun {
                 "the route fd00::/8 cannot be set (with `routes = false` in [tun] you set routes yourself)",
             ))?;
         }
-        tracing::info!(name, %address, mtu = config.mtu, "The overlay has an interface");
-        Ok((Self { device: Arc::new(device) }, interface))
+        let (tcp, udp) = (device.tcp_gso(), device.udp_gso());
+        tracing::info!(name, %address, mtu = config.mtu, tcp, udp, "The overlay has an interface");
+        let framing = if tcp { Framing::Virtio } else { Framing::Plain };
+        Ok((Self { device: Arc::new(device), splitter: Splitter::new(framing) }, interface))
     }
 
-    /// Takes the next packet that this host sends, into `buffer`.
+    /// Takes the next packet that this host sends.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; others are the kernel's.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.device.recv(buffer)
+    pub(crate) fn receive(&mut self) -> io::Result<Outgoing<'_>> {
+        if self.splitter.is_empty() {
+            let len = self.device.recv(self.splitter.room())?;
+            self.splitter.fill(len);
+        }
+        self.splitter.next_packet().ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     /// Returns who gives packets to this host's kernel.
     pub(crate) fn port(&self) -> TunPort {
-        TunPort { device: Arc::clone(&self.device) }
+        let udp = if self.device.udp_gso() { UdpSegments::Taken } else { UdpSegments::Refused };
+        let coalescer = self.device.tcp_gso().then(|| Coalescer::new(udp));
+        TunPort { device: Arc::clone(&self.device), coalescer, refused: 0 }
     }
 
     pub(crate) fn descriptor(&self) -> RawFd {
@@ -112,15 +131,59 @@ impl Tun {
     }
 }
 
+/// Makes the interface, with segmentation offload unless that is not wanted or the kernel refuses it.
+fn make(config: &TunConfig) -> io::Result<SyncDevice> {
+    let make = |offload| {
+        let builder = DeviceBuilder::new().name(&config.name).layer(Layer::L3).packet_information(false);
+        builder.enable(false).offload(offload).build_sync()
+    };
+    if config.offload {
+        match make(true) {
+            Ok(device) => return Ok(device),
+            // What else is in the way is in the way of an interface without it, too.
+            Err(error) => {
+                tracing::info!(%error, "The kernel offers no segmentation offload: packets are taken one by one");
+            }
+        }
+    }
+    make(false)
+}
+
 /// Gives this host's kernel what arrived for it.
 pub(crate) struct TunPort {
     device: Arc<SyncDevice>,
+    /// What is put together until the turn ends, where the kernel takes it so.
+    coalescer: Option<Coalescer>,
+    /// Packets that the kernel refused since the last flush.
+    refused: usize,
 }
 
 impl PacketPort for TunPort {
     fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
-        // A kernel that has no room drops it, as any network may.
-        self.device.send(&packet.bytes).is_ok()
+        let Self { device, coalescer, refused } = self;
+        match coalescer {
+            Some(coalescer) => {
+                coalescer.take(&packet.bytes, |frame, packets| write(device, frame, packets, refused));
+                true
+            }
+            // A kernel that has no room drops it, as any network may.
+            None => device.send(&packet.bytes).is_ok(),
+        }
+    }
+
+    fn flush(&mut self) -> usize {
+        let Self { device, coalescer, refused } = self;
+        if let Some(coalescer) = coalescer {
+            coalescer.flush(|frame, packets| write(device, frame, packets, refused));
+        }
+        std::mem::take(refused)
+    }
+}
+
+/// Gives the kernel a frame. One that has no room drops it, as any network may.
+fn write(device: &SyncDevice, frame: &[u8], packets: usize, refused: &mut usize) {
+    if device.send(frame).is_err() {
+        *refused += packets;
     }
 }
 

@@ -32,6 +32,8 @@ pub struct TunFile {
     pub mtu: Option<i64>,
     /// Which routes to other nodes are set.
     pub routes: Option<RoutesFile>,
+    /// Whether the kernel leaves the cutting of segments to the node.
+    pub offload: Option<bool>,
 }
 
 /// The values of `routes`.
@@ -53,6 +55,8 @@ pub struct TunConfig {
     pub mtu: u16,
     /// Which routes to other nodes are set.
     pub routes: RouteRule,
+    /// Whether the kernel leaves the cutting of segments to the node, and takes them in one piece; where it can.
+    pub offload: bool,
 }
 
 impl Validation<'_> {
@@ -80,7 +84,8 @@ impl Validation<'_> {
                 })?
             }
         };
-        Ok(TunConfig { name, mtu, routes: self.route_rule(file.routes.as_ref())? })
+        let routes = self.route_rule(file.routes.as_ref())?;
+        Ok(TunConfig { name, mtu, routes, offload: file.offload.unwrap_or(true) })
     }
 
     fn route_rule(&self, file: Option<&RoutesFile>) -> Result<RouteRule, ConfigError> {
