@@ -198,8 +198,13 @@ impl PacketSwitch {
         }
     }
 
-    /// Gives a packet that arrived to whoever takes it.
-    pub(crate) fn deliver(&mut self, overlay: &impl Overlay, mut delivered: DeliveredPacket, now: Instant) {
+    /// Gives a packet that arrived to whoever takes it; returns the buffer that it lay in.
+    pub(crate) fn deliver(
+        &mut self,
+        overlay: &impl Overlay,
+        mut delivered: DeliveredPacket,
+        now: Instant,
+    ) -> Vec<u8> {
         match self.check_arrival(overlay, &mut delivered, now) {
             Err(reason) => self.drop_packet(reason),
             Ok(()) if self.ports.iter_mut().any(|port| port.deliver(&delivered)) => {
@@ -207,6 +212,7 @@ impl PacketSwitch {
             }
             Ok(()) => self.drop_packet(PacketDrop::NoPort),
         }
+        delivered.bytes
     }
 
     /// Lets the ports give on what they have put together: no more packets arrive in this turn.

@@ -39,6 +39,26 @@ pub struct BatchSocket {
     counters: SocketCounters,
 }
 
+/// What one call received: buffers that each hold datagrams of one length from one source, side by side.
+pub(crate) struct Received {
+    buffers: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+    count: usize,
+}
+
+impl Received {
+    /// Walks over the buffers in order of arrival: where each came from, and its datagrams.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (SocketAddr, impl Iterator<Item = &[u8]>)> {
+        let buffers = self.metas.iter().zip(self.buffers.chunks(RECEIVE_BYTES)).take(self.count);
+        buffers.filter(|(meta, _)| meta.addr.port() != 0).map(|(meta, buffer)| {
+            let received = &buffer[..meta.len.min(buffer.len())];
+            // An empty datagram is one all the same.
+            let empty = received.is_empty().then_some(received);
+            (meta.addr, empty.into_iter().chain(received.chunks(meta.stride.max(1))))
+        })
+    }
+}
+
 impl BatchSocket {
     /// Binds a socket.
     ///
@@ -94,24 +114,33 @@ impl BatchSocket {
     /// # Errors
     /// `WouldBlock` when nothing waits; others are the kernel's.
     pub fn receive(&mut self, mut take: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
+        let received = self.receive_batch()?;
+        for (from, datagrams) in received.groups() {
+            datagrams.for_each(|datagram| take(from, datagram));
+        }
+        self.give_back(received);
+        Ok(())
+    }
+
+    /// Receives one batch, whose buffers are to be given back: until then none can be received.
+    ///
+    /// # Errors
+    /// Those of [`Self::receive`].
+    pub(crate) fn receive_batch(&mut self) -> io::Result<Received> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut chunks = self.buffers.chunks_mut(RECEIVE_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let count = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)?;
         self.counters.receive_calls += 1;
-        for (meta, buffer) in metas.iter().zip(&slices).take(count) {
-            if meta.addr.port() == 0 {
-                self.counters.from_port_zero += 1;
-                continue;
-            }
-            let received = &buffer[..meta.len.min(buffer.len())];
-            if received.is_empty() {
-                take(meta.addr, received);
-            }
-            received.chunks(meta.stride.max(1)).for_each(|datagram| take(meta.addr, datagram));
-        }
-        Ok(())
+        let from_port_zero = metas.iter().take(count).filter(|meta| meta.addr.port() == 0).count();
+        self.counters.from_port_zero += from_port_zero as u64;
+        Ok(Received { buffers: std::mem::take(&mut self.buffers), metas, count })
+    }
+
+    /// Takes the buffers of a batch back.
+    pub(crate) fn give_back(&mut self, received: Received) {
+        self.buffers = received.buffers;
     }
 
     /// Limits what the kernel holds to be sent, as it counts; returns what it made of that.

@@ -25,6 +25,7 @@ mod neighbour;
 mod neighbour_view;
 mod node;
 mod outbound;
+mod packets;
 mod path_mtus;
 mod queue;
 mod reasons;

@@ -16,11 +16,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::bucket::TokenBucket;
 use crate::config::{Demux, Healing, NodeConfig};
 use crate::counters::{Counters, DatagramDrop};
-use crate::event::{DeliveredPacket, Event};
+use crate::event::Event;
 use crate::inner::Inner;
 use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
+use crate::packets::Packets;
 use crate::path_mtus::PathMtus;
 use crate::queue::Queues;
 use crate::relay::Relay;
@@ -134,8 +135,7 @@ pub struct Node {
     queues: Queues,
     outbound: Outbound,
     events: VecDeque<Event>,
-    /// Taken after every input, so there are no more than one datagram can hold.
-    packets: VecDeque<DeliveredPacket>,
+    packets: Packets,
     counters: Counters,
     error_bucket: TokenBucket,
     stranger_bucket: TokenBucket,
@@ -193,7 +193,7 @@ impl Node {
             links: Links::default(),
             outbound: Outbound::new(),
             events: VecDeque::new(),
-            packets: VecDeque::new(),
+            packets: Packets::default(),
             counters: Counters::default(),
             chance,
             plaintexts: Plaintexts::new(),

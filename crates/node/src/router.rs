@@ -7,6 +7,7 @@
 //! changes. What an origin says of itself is signed, and nothing is believed of it before that is verified.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -315,6 +316,13 @@ impl Router {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Returns the node with this overlay address, where a way leads to it.
+    #[must_use]
+    pub fn reachable_at(&self, address: Ipv6Addr) -> Option<NodeId> {
+        let row = self.origins.row(self.origins.find_at(&NodeId::new(address.octets()))?);
+        self.peers.get(usize::from(row.next)).map(|_| row.id)
     }
 
     /// Returns the neighbour that leads to a destination.

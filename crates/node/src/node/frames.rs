@@ -91,7 +91,12 @@ impl Node {
 
     /// Takes the next IP packet that arrived for us, until there is none.
     pub fn poll_packet(&mut self) -> Option<DeliveredPacket> {
-        self.packets.pop_front()
+        self.packets.pop()
+    }
+
+    /// Takes a packet's buffer back, so that the next one need not allocate.
+    pub fn recycle_packet(&mut self, bytes: Vec<u8>) {
+        self.packets.recycle(bytes);
     }
 
     /// Asks a node to answer; its answer comes as [`Event::Pong`] with the same token.
@@ -366,7 +371,7 @@ impl Node {
             }
             Kind::Data if header.flags.contains(Flags::PACKET) => {
                 self.count_delivery(from, header, payload);
-                self.packets.push_back(DeliveredPacket { header: *header, bytes: payload.to_vec() });
+                self.packets.push(header, payload);
                 return;
             }
             Kind::Data => Event::Delivered { header: *header, payload: payload.to_vec() },

@@ -8,7 +8,7 @@ use peerbound_dtls::{Outcome, is_client_hello};
 use peerbound_wire::{ErrorCode, ErrorMessage, Flags, HEADER_BYTES, Header, Kind, NodeId, PacketId};
 
 use crate::counters::FrameDrop;
-use crate::event::{DeliveredPacket, Event, FrameAction};
+use crate::event::{Event, FrameAction};
 use crate::inner::{CONTENT_BYTES, Content, EndToEnd, InnerView, Waiter, Way};
 use crate::node::frames::Unsent;
 use crate::node::{Node, SendError, Sending};
@@ -110,7 +110,7 @@ impl Node {
                     self.events.push_back(Event::Delivered { header: *header, payload: payload.to_vec() });
                 }
                 Content::Packet => {
-                    self.packets.push_back(DeliveredPacket { header: *header, bytes: payload.to_vec() });
+                    self.packets.push(header, payload);
                 }
             }
         }

@@ -50,19 +50,16 @@ impl Node {
     /// there is a learned way.
     #[must_use]
     pub fn node_at(&self, address: Ipv6Addr) -> Option<NodeId> {
-        let octets = address.octets();
-        // An address lacks the first byte of the id: 256 look-ups find it, and callers remember.
-        octets.first().filter(|first| **first == 0xfd)?;
-        (0..=u8::MAX).find_map(|first| {
-            let mut id = octets;
-            id[0] = first;
-            let id = NodeId::new(id);
-            let is_known = id == self.us
-                || self.neighbours.get(&id).is_some()
-                || self.learned_next_hop(&id).is_some()
-                || self.config.routes.iter().any(|route| route.destination == id);
-            is_known.then_some(id)
-        })
+        if address.octets()[0] != 0xfd {
+            return None;
+        }
+        if let Some(id) = self.router.as_ref().and_then(|router| router.reachable_at(address)) {
+            return Some(id);
+        }
+        // Those that no route is learned to are few: each is asked.
+        let known = std::iter::once(&self.us).chain(self.neighbours.keys());
+        let mut known = known.chain(self.config.routes.iter().map(|route| &route.destination));
+        known.find(|id| id.address() == address).copied()
     }
 }
 

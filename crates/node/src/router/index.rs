@@ -30,6 +30,18 @@ impl Index {
         }
     }
 
+    /// Finds the row of an origin by its overlay address, which is the id but for the first byte.
+    pub(crate) fn find_at(&self, address: &NodeId, id_of: impl Fn(u32) -> NodeId) -> Option<u32> {
+        let mut at = self.home(address);
+        loop {
+            match self.slots[at] {
+                EMPTY => return None,
+                row if id_of(row).as_bytes()[1..] == address.as_bytes()[1..] => return Some(row),
+                _ => at = self.behind(at),
+            }
+        }
+    }
+
     /// Adds a row whose id is not there yet.
     pub(crate) fn insert(&mut self, row: u32, id_of: impl Fn(u32) -> NodeId) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {
@@ -69,7 +81,10 @@ impl Index {
     }
 
     fn home(&self, id: &NodeId) -> usize {
-        let (halves, _) = id.as_bytes().as_chunks::<8>();
+        // Without the first byte: an overlay address has the others alone.
+        let mut bytes = *id.as_bytes();
+        bytes[0] = 0;
+        let (halves, _) = bytes.as_chunks::<8>();
         let folded = halves.iter().fold(self.secret, |folded, half| {
             let mixed =
                 u128::from(folded ^ u64::from_be_bytes(*half)) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
@@ -91,7 +106,7 @@ mod tests {
     use super::*;
 
     fn id(row: u32) -> NodeId {
-        NodeId::new((u128::from(row) << 96).to_be_bytes())
+        NodeId::new((u128::from(row) << 88).to_be_bytes())
     }
 
     #[test]
@@ -111,6 +126,10 @@ mod tests {
             let asked = u32::try_from((state >> 20) % 500).unwrap();
 
             assert_eq!(index.find(&id(asked), id), naive.contains(&asked).then_some(asked));
+            let mut address = *id(asked).as_bytes();
+            address[0] = 0xfd;
+            let by_address = index.find_at(&NodeId::new(address), id);
+            assert_eq!(by_address, naive.contains(&asked).then_some(asked));
         }
         assert_eq!(index.slots.len(), 512, "it grows with what is in it, not with what has been");
     }

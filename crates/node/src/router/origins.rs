@@ -177,6 +177,11 @@ impl Origins {
         self.index.find(id, |row| self.row(row).id)
     }
 
+    /// Finds an origin by its overlay address, written as an id.
+    pub(crate) fn find_at(&self, address: &NodeId) -> Option<u32> {
+        self.index.find_at(address, |row| self.row(row).id)
+    }
+
     pub(crate) fn row(&self, row: u32) -> &Row {
         &self.rows[row as usize]
     }
