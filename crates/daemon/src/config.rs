@@ -22,7 +22,9 @@ pub use announce::LinkCostFile;
 pub use control::{ControlConfig, ControlFile, ControlTable};
 pub use e2e::EndToEndFile;
 pub use error::ConfigError;
-pub use file::{ConfigFile, NeighbourFile, NodeFile, ReturnPathFile, RouteFile, RoutingFile};
+pub use file::{
+    ConfigFile, NeighbourFile, NodeFile, RecordLayerFile, ReturnPathFile, RouteFile, RoutingFile,
+};
 pub use metrics::MetricsFile;
 pub use resolver::{ResolverConfig, ResolverFile};
 pub use services::{Expose, Forward, ServicesConfig, ServicesFile, Transport};

@@ -31,8 +31,8 @@ pub use clock::{now, unix_seconds};
 pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
     DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, MetricsFile,
-    NeighbourFile, NodeFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile, RoutesFile,
-    RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
+    NeighbourFile, NodeFile, RecordLayerFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
+    RoutesFile, RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, OpenedDaemon, Report, ShutdownError,

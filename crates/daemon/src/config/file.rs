@@ -84,6 +84,8 @@ pub struct NodeFile {
     pub return_path: Option<ReturnPathFile>,
     /// Whether payloads are protected from end to end.
     pub e2e: Option<EndToEndFile>,
+    /// Who seals and opens the records of established sessions.
+    pub record_layer: Option<RecordLayerFile>,
 }
 
 /// The values of `routing`.
@@ -104,6 +106,16 @@ pub enum ReturnPathFile {
     AsCame,
     /// By the routes.
     Any,
+}
+
+/// The values of `record_layer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordLayerFile {
+    /// The node itself, with the keys that OpenSSL agreed.
+    Direct,
+    /// OpenSSL.
+    Openssl,
 }
 
 /// A table `[[neighbour]]`: exactly one of `id` and `certificate` says who it must prove to be.

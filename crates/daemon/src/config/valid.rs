@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use peerbound_dtls::{Identity, KeyHash, X509, read_certificates};
+use peerbound_dtls::{Identity, KeyHash, RecordLayer, X509, read_certificates};
 use peerbound_node::{
     Healing, NeighbourConfig, NodeConfig, PathMtu, Rate, ReturnPath, RouterConfig, Routing, STRAYS_MAX,
     StaticRoute, node_id,
@@ -16,7 +16,7 @@ use crate::config::admission::Trusting;
 use crate::config::control::ControlConfig;
 use crate::config::e2e;
 use crate::config::error::ConfigError;
-use crate::config::file::{ConfigFile, NeighbourFile, ReturnPathFile, RoutingFile};
+use crate::config::file::{ConfigFile, NeighbourFile, RecordLayerFile, ReturnPathFile, RoutingFile};
 use crate::config::resolver::ResolverConfig;
 use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
@@ -140,6 +140,10 @@ impl Validation<'_> {
             None | Some(ReturnPathFile::AsCame) => ReturnPath::AsCame,
             Some(ReturnPathFile::Any) => ReturnPath::Any,
         };
+        let record_layer = match file.node.record_layer {
+            None | Some(RecordLayerFile::Direct) => RecordLayer::Direct,
+            Some(RecordLayerFile::Openssl) => RecordLayer::Openssl,
+        };
         let inner = e2e::validate(file.node.e2e, &file.e2e, (us, mtu), &names)
             .map_err(|(key, problem)| self.value(&key, problem))?;
         let node = NodeConfig {
@@ -149,6 +153,7 @@ impl Validation<'_> {
             rates: self.rates(file)?,
             routing,
             return_path,
+            record_layer,
             inner,
             measure_round_trips: true,
             strays_kept: STRAYS_MAX,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use peerbound_daemon::{ConfigError, ConfigFile, ControlConfig, DaemonConfig, RouteRule, unix_seconds};
-use peerbound_dtls::{Authority, Identity, Validity};
+use peerbound_dtls::{Authority, Identity, RecordLayer, Validity};
 use peerbound_node::{EndToEnd, Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
 
@@ -81,6 +81,17 @@ fn routes_are_learned_where_the_file_says_so() {
     let plain = site.load(GOOD).unwrap();
     assert!(matches!(plain.node.routing, Routing::Static));
     assert_eq!(plain.node.return_path, ReturnPath::AsCame);
+}
+
+#[test]
+fn records_are_sealed_directly_where_the_file_does_not_leave_them_to_openssl() {
+    let site = Site::new();
+
+    let plain = site.load(GOOD).unwrap();
+    let by_openssl = site.load(&GOOD.replace("mtu = 1200", "record_layer = \"openssl\"")).unwrap();
+
+    assert_eq!(plain.node.record_layer, RecordLayer::Direct);
+    assert_eq!(by_openssl.node.record_layer, RecordLayer::Openssl);
 }
 
 #[test]
