@@ -177,8 +177,13 @@ impl DataThread {
         for _ in 0..RECEIVE_BATCHES_PER_TURN {
             match self.socket.receive_batch() {
                 Ok(received) => {
+                    let may_wait = received.is_full();
                     self.take_in(&received);
                     self.socket.give_back(received);
+                    // What has come since is reported by the poller; to ask costs a lone datagram a system call more.
+                    if !may_wait {
+                        return false;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => {

@@ -47,6 +47,11 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// Whether no buffer was left over: then more may wait, and else nothing did.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count == BATCH_SIZE
+    }
+
     /// Walks over the buffers in order of arrival: where each came from, and its datagrams.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (SocketAddr, impl Iterator<Item = &[u8]>)> {
         let buffers = self.metas.iter().zip(self.buffers.chunks(RECEIVE_BYTES)).take(self.count);

@@ -138,6 +138,9 @@ fn services_of_this_host_are_taken_as_they_are_meant() {
 
     let tun = config.tun.unwrap();
     assert_eq!((tun.name.as_str(), tun.mtu, tun.routes), ("peerbound0", 1500 - 129, RouteRule::Harmless));
+    assert!(tun.offload);
+    let one_by_one = site.load(&text.replace("[tun]", "[tun]\noffload = false")).unwrap();
+    assert!(!one_by_one.tun.unwrap().offload);
     let resolver = config.resolver.unwrap();
     assert_eq!(resolver.listen, Some(SocketAddr::from((site.id("A").address(), 53))));
     assert!(!resolver.serves_all);
