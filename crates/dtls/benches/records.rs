@@ -7,13 +7,18 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use peerbound_dtls::{
     Authority, Context, ContextConfig, Doorman, Plaintexts, Screening, Session, SessionOptions, Validity,
     VerifiedHello,
 };
+
+use ratios::{are_asked_for, medians, processor_time, say};
+
+#[path = "../../../bench/support/ratios.rs"]
+mod ratios;
 
 /// A keystroke's worth, half a datagram's worth of voice, and what fills an Ethernet path.
 const PAYLOAD_BYTES: [usize; 3] = [64, 512, 1400];
@@ -203,4 +208,49 @@ criterion_group! {
         .measurement_time(Duration::from_secs(2));
     targets = handshakes, sealing, opening
 }
-criterion_main!(records);
+
+fn main() {
+    if are_asked_for() {
+        return say_ratios();
+    }
+    records();
+    Criterion::default().configure_from_args().final_summary();
+}
+
+/// Measures sessions and raw AEAD in turn, for datagrams that fill a path.
+fn say_ratios() {
+    const ROUNDS: usize = 400;
+    let (mut client, mut server) = Ends::new().establish();
+    let mut aead = RawAead::new();
+    let payload = vec![0x5a; PAYLOAD_BYTES[2]];
+    let (mut sealed, mut opened) = (vec![0; payload.len() + TAG_BYTES], vec![0; payload.len() + TAG_BYTES]);
+    let mut plaintexts = Plaintexts::new();
+    let now = Instant::now();
+    let timed = |act: &mut dyn FnMut()| {
+        let begun = processor_time();
+        act();
+        (processor_time() - begun).as_secs_f64()
+    };
+    let round = |_| {
+        let raw_seal = timed(&mut || (0..BATCH).for_each(|_| aead.seal(black_box(&payload), &mut sealed)));
+        let seal = timed(&mut || {
+            for _ in 0..BATCH {
+                client.send(black_box(&payload)).unwrap();
+                black_box(client.poll_transmit());
+            }
+        });
+        let datagrams = seal_batch(&mut client, &payload);
+        let raw_open = timed(&mut || (0..BATCH).for_each(|_| aead.open(black_box(&sealed), &mut opened)));
+        let open = timed(&mut || {
+            for datagram in &datagrams {
+                plaintexts.clear();
+                black_box(server.handle_datagram(datagram, &mut plaintexts, now));
+            }
+        });
+        assert_eq!(plaintexts.iter().count(), 1, "records open");
+        [seal / raw_seal, open / raw_open]
+    };
+    let [seal, open] = medians(&(0..ROUNDS).map(round).collect::<Vec<_>>());
+    say("seal-1400", seal);
+    say("open-1400", open);
+}
