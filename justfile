@@ -32,6 +32,15 @@ deny:
 advisories:
     cargo deny check advisories
 
+# Ratios of benchmarks, held to what bench/ratios.toml says
+guard:
+    cargo run --locked --release -p peerbound-bench-guard
+
+# A chain of three hosts beside other ways to relay, as root: `just chain --quick`
+chain *options:
+    cargo build --locked --release -p peerbound -p peerbound-bench-chain
+    target/release/peerbound-bench-chain {{ options }}
+
 # Feeds one fuzz target for some seconds: `just fuzz frame 60`
 fuzz target seconds="60":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{ target }} -- -max_total_time={{ seconds }}
