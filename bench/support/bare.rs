@@ -1,11 +1,11 @@
-//! The least that a relay must do with a record: one session opens it and another one seals it, with nothing
-//! between them.
+//! The least that a relay must do with a record by OpenSSL's record layer: one session opens it and another one
+//! seals it, with nothing between them.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerbound_dtls::{Context, Doorman, Plaintexts, Screening, Session, SessionOptions};
+use peerbound_dtls::{Context, Doorman, Plaintexts, RecordLayer, Screening, Session, SessionOptions};
 
 use crate::members::{FRAME_BYTES, contexts};
 use crate::ratios::processor_time;
@@ -56,7 +56,7 @@ impl Bare {
 }
 
 fn establish(client: &Context, server: &Context, now: Instant) -> (Session, Session) {
-    let options = SessionOptions::default();
+    let options = SessionOptions { record_layer: RecordLayer::Openssl, ..SessionOptions::default() };
     let client_address = SocketAddr::from(([192, 0, 2, 0], 4433));
     let doorman = Doorman::new([7; 32], now);
     let mut plaintexts = Plaintexts::new();
