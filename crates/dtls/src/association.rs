@@ -232,10 +232,7 @@ impl Association {
     /// # Errors
     /// The same as [`Session::send`].
     pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        match &mut self.slot {
-            Slot::Live(live) => live.session.send(payload),
-            Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
-        }
+        self.live_session()?.send(payload)
     }
 
     /// Seals `front` and `payload` as one record of the live session at the end of `datagram`.
@@ -248,10 +245,7 @@ impl Association {
         payload: &[u8],
         datagram: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        match &mut self.slot {
-            Slot::Live(live) => live.session.seal_into(front, payload, datagram),
-            Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
-        }
+        self.live_session()?.seal_into(front, payload, datagram)
     }
 
     /// Seals `payload` as [`Self::send`] does, whatever the ceiling is.
@@ -259,8 +253,12 @@ impl Association {
     /// # Errors
     /// The same as [`Session::send_probe`].
     pub fn send_probe(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.live_session()?.send_probe(payload)
+    }
+
+    fn live_session(&mut self) -> Result<&mut Session, SendError> {
         match &mut self.slot {
-            Slot::Live(live) => live.session.send_probe(payload),
+            Slot::Live(live) => Ok(&mut live.session),
             Slot::Opening(_) | Slot::Over => Err(SendError::NotEstablished),
         }
     }

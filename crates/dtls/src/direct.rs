@@ -8,7 +8,7 @@
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use crate::gate::{GateMode, ReplayMirror};
-use crate::keys::{DirectionKeys, additional_data};
+use crate::keys::{DirectionKeys, additional_data, nonce};
 use crate::options::SessionOptions;
 use crate::record::{
     ContentType, RECORD_HEADER_BYTES, Record, RecordHeader, RecordNumber, Records, SEQUENCE_MAX,
@@ -18,9 +18,6 @@ use crate::terms::Strictness;
 
 /// Bytes of the tag of every AEAD suite here.
 pub(crate) const TAG_BYTES: usize = 16;
-
-/// Bytes of the nonce that a GCM record carries (RFC 5288, 3).
-const EXPLICIT_NONCE_BYTES: usize = 8;
 
 /// How far our explicit nonces are from OpenSSL's: half of all. It counts up from a number drawn at random, one
 /// for each record, and so do we; neither writes 2^63 records.
@@ -63,8 +60,9 @@ pub(crate) struct DirectRecords {
     write: DirectKey,
     next_sequence: u64,
     next_nonce: u64,
-    /// Room for a record of OpenSSL's that is sealed anew.
+    /// Room for a record of OpenSSL's, and for the datagram in which it is sealed anew.
     opened: Vec<u8>,
+    renumbered: Vec<u8>,
 }
 
 /// Why a record could not be sealed: every number is used.
@@ -85,10 +83,11 @@ impl DirectRecords {
             next_sequence: written.next_sequence,
             next_nonce: written.first_nonce.wrapping_add(NONCE_DISTANCE),
             opened: Vec::new(),
+            renumbered: Vec::new(),
         })
     }
 
-    /// Adds a record around `parts`, one behind the other, to a datagram.
+    /// Adds a record around `parts`, one behind the other, to a datagram; when it fails, that is as it was.
     pub(crate) fn seal(
         &mut self,
         content_type: ContentType,
@@ -112,6 +111,7 @@ impl DirectRecords {
         let explicit = &explicit[..self.write.explicit_bytes];
         self.next_sequence += 1;
         self.next_nonce = self.next_nonce.wrapping_add(1);
+        let record_at = datagram.len();
         datagram.reserve(RECORD_HEADER_BYTES + body_bytes);
         datagram.extend_from_slice(&header.encode());
         datagram.extend_from_slice(explicit);
@@ -124,7 +124,10 @@ impl DirectRecords {
             &mut datagram[plaintext_at..],
         );
         // It fails for more bytes than a nonce is good for, 64 GiB, and a record has 16 KiB.
-        let tag = tag.map_err(|_| NumbersUsedUp)?;
+        let Ok(tag) = tag else {
+            datagram.truncate(record_at);
+            return Err(NumbersUsedUp);
+        };
         datagram.extend_from_slice(tag.as_ref());
         Ok(())
     }
@@ -141,8 +144,11 @@ impl DirectRecords {
         self.read.open(record, &mut room).is_some()
     }
 
-    /// Puts a datagram of OpenSSL's in order before it leaves: its records of epoch 1 under our numbers.
-    pub(crate) fn renumber(&mut self, datagram: &[u8], out: &mut Vec<u8>) {
+    /// Puts a datagram of OpenSSL's in order before it leaves: its records of epoch 1 under our numbers. `None`
+    /// when nothing of it is left.
+    pub(crate) fn renumber(&mut self, datagram: &[u8]) -> Option<&[u8]> {
+        let mut out = std::mem::take(&mut self.renumbered);
+        out.clear();
         for record in Records::of(datagram).filter_map(Result::ok) {
             if record.header.epoch != 1 {
                 out.extend_from_slice(record.bytes);
@@ -152,10 +158,12 @@ impl DirectRecords {
             opened.resize(record.body().len(), 0);
             if let Some(len) = self.write.open(&record, &mut opened) {
                 // Without numbers left, nothing is said any more.
-                let _ = self.seal(record.header.content_type, [&opened[..len], &[]], out);
+                let _ = self.seal(record.header.content_type, [&opened[..len], &[]], &mut out);
             }
             self.opened = opened;
         }
+        self.renumbered = out;
+        Some(&self.renumbered[..]).filter(|datagram| !datagram.is_empty())
     }
 }
 
@@ -169,12 +177,13 @@ struct DirectKey {
 
 impl DirectKey {
     fn new(keys: &DirectionKeys) -> Option<Self> {
-        let (algorithm, explicit_bytes) = match keys.protection() {
-            Protection::Aes128Gcm => (&AES_128_GCM, EXPLICIT_NONCE_BYTES),
-            Protection::Aes256Gcm => (&AES_256_GCM, EXPLICIT_NONCE_BYTES),
-            Protection::ChaCha20Poly1305 => (&CHACHA20_POLY1305, 0),
+        let algorithm = match keys.suite().protection {
+            Protection::Aes128Gcm => &AES_128_GCM,
+            Protection::Aes256Gcm => &AES_256_GCM,
+            Protection::ChaCha20Poly1305 => &CHACHA20_POLY1305,
             Protection::Cbc { .. } => return None,
         };
+        let (explicit_bytes, _) = keys.suite().explicit_nonce_and_tag()?;
         let (key, fixed_iv) = keys.key_and_iv();
         let mut iv = [0; 12];
         iv.get_mut(..fixed_iv.len())?.copy_from_slice(fixed_iv);
@@ -182,15 +191,8 @@ impl DirectKey {
         Some(Self { key, iv, explicit_bytes })
     }
 
-    /// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
     fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
-        let mut nonce = self.iv;
-        if explicit.is_empty() {
-            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
-        } else {
-            nonce[4..].copy_from_slice(explicit);
-        }
-        Nonce::assume_unique_for_key(nonce)
+        Nonce::assume_unique_for_key(nonce(&self.iv, number, explicit))
     }
 
     fn open(&self, record: &Record<'_>, room: &mut [u8]) -> Option<usize> {

@@ -169,7 +169,7 @@ impl DirectionKeys {
         let (nonce_bytes, tag_bytes) = self.suite.explicit_nonce_and_tag().ok_or(SealError::NotAead)?;
         let explicit = &explicit_nonce[..nonce_bytes];
         let mut context = CipherCtx::new()?;
-        let nonce = self.nonce(number, explicit);
+        let nonce = nonce(&self.iv, number, explicit);
         context.encrypt_init(Some(self.suite.cipher()), Some(&self.key), Some(&nonce))?;
         context.cipher_update(additional_data, None)?;
         let mut body = explicit.to_vec();
@@ -199,24 +199,12 @@ impl DirectionKeys {
         self.version
     }
 
-    pub(crate) fn protection(&self) -> Protection {
-        self.suite.protection
+    pub(crate) fn suite(&self) -> Suite {
+        self.suite
     }
 
     pub(crate) fn key_and_iv(&self) -> (&[u8], &[u8]) {
         (&self.key, &self.iv)
-    }
-
-    /// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
-    fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> [u8; 12] {
-        let mut nonce = [0; 12];
-        nonce[..self.iv.len()].copy_from_slice(&self.iv);
-        if explicit.is_empty() {
-            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
-        } else {
-            nonce[4..].copy_from_slice(explicit);
-        }
-        nonce
     }
 
     fn open_aead(&self, record: &Record<'_>) -> Option<Vec<u8>> {
@@ -230,7 +218,7 @@ impl DirectionKeys {
         let (explicit, rest) = body.split_at_checked(nonce_bytes)?;
         let (ciphertext, tag) = rest.split_at_checked(rest.len().checked_sub(tag_bytes)?)?;
         let mut context = CipherCtx::new().ok()?;
-        let nonce = self.nonce(number, explicit);
+        let nonce = nonce(&self.iv, number, explicit);
         context.decrypt_init(Some(self.suite.cipher()), Some(&self.key), Some(&nonce)).ok()?;
         context.cipher_update(additional_data, None).ok()?;
         let mut plaintext = Vec::with_capacity(ciphertext.len());
@@ -307,6 +295,18 @@ pub enum SealError {
     /// OpenSSL refused.
     #[error("OpenSSL refused to seal the record")]
     Openssl(#[from] ErrorStack),
+}
+
+/// RFC 5288, 3: fixed IV and explicit nonce side by side; RFC 7905, 2: IV xor record number.
+pub(crate) fn nonce(iv: &[u8], number: RecordNumber, explicit: &[u8]) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..iv.len()].copy_from_slice(iv);
+    if explicit.is_empty() {
+        nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
+    } else {
+        nonce[4..].copy_from_slice(explicit);
+    }
+    nonce
 }
 
 /// RFC 6347, 4.1.2.1 and RFC 5246, 6.2.3.3: epoch and number, type, version, length of plaintext.

@@ -48,7 +48,6 @@ pub struct Session {
     wants_records: bool,
     /// Seals and opens the records, where OpenSSL does not. It outlives `state`: there may be last words.
     direct: Option<Box<DirectRecords>>,
-    renumbered: Vec<u8>,
     discards: DiscardCounts,
     alert_heard: Option<u8>,
 }
@@ -161,7 +160,6 @@ impl Session {
             deadline_is_stale: false,
             wants_records: direct::is_wanted(options, context.strictness()),
             direct: None,
-            renumbered: Vec::new(),
             discards: DiscardCounts::default(),
             alert_heard: None,
         })
@@ -247,13 +245,9 @@ impl Session {
             return Ok(());
         }
         if let (Some(direct), State::Established(established)) = (&mut self.direct, &mut self.state) {
-            let before = datagram.len();
-            let sealed = direct.seal(ContentType::ApplicationData, [front, payload], datagram);
             established.records_sent += 1;
-            return sealed.map_err(|_| {
-                datagram.truncate(before);
-                SendError::Failed
-            });
+            let sealed = direct.seal(ContentType::ApplicationData, [front, payload], datagram);
+            return sealed.map_err(|_| SendError::Failed);
         }
         if front.is_empty() {
             self.send_up_to(payload, max)?;
@@ -344,11 +338,7 @@ impl Session {
     /// Lends the next datagram to send, until there is none.
     pub fn poll_transmit(&mut self) -> Option<&[u8]> {
         match (self.engine.transport().poll_outbound()?, &mut self.direct) {
-            ((datagram, Shape::Unnumbered), Some(direct)) => {
-                self.renumbered.clear();
-                direct.renumber(datagram, &mut self.renumbered);
-                Some(&self.renumbered[..]).filter(|datagram| !datagram.is_empty())
-            }
+            ((datagram, Shape::Unnumbered), Some(direct)) => direct.renumber(datagram),
             ((datagram, Shape::Ready | Shape::Unnumbered), _) => Some(datagram),
         }
     }
@@ -694,11 +684,12 @@ impl Session {
                         self.gate.mark(record.header.sequence);
                     }
                 }
+                let transport = self.engine.transport();
                 if self.wants_records {
                     let keys = (established.read_keys(self.role), established.write_keys(self.role));
-                    let written = self.engine.transport().hand_over();
-                    self.direct = DirectRecords::take_over(keys, written).map(Box::new);
+                    self.direct = DirectRecords::take_over(keys, transport.written()).map(Box::new);
                 }
+                transport.end_handshake(self.direct.is_some());
                 self.events.push_back(SessionEvent::Established(established.peer.clone()));
                 self.state = State::Established(Box::new(established));
             }

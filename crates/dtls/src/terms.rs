@@ -98,9 +98,9 @@ pub(crate) fn payload_bytes_max(mtu: u16, suite: Suite) -> usize {
 
 impl Established {
     pub(crate) fn read_keys(&self, role: Role) -> &DirectionKeys {
-        self.keys.of(match role {
-            Role::Client => Direction::ServerToClient,
-            Role::Server => Direction::ClientToServer,
+        self.write_keys(match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
         })
     }
 

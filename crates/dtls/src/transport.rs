@@ -25,10 +25,18 @@ pub(crate) struct Transport {
     /// Where each outbound datagram ends in `outbound`, and in what shape it is; oldest first.
     ends: VecDeque<(usize, Shape)>,
     sent: usize,
-    /// What OpenSSL wrote of protected records.
-    written: Option<Written>,
-    /// Whether OpenSSL's protected records are to be sealed anew.
-    is_handed_over: bool,
+    numbering: Numbering,
+}
+
+/// Whose numbers the protected records have that OpenSSL writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbering {
+    /// Its own, and those so far are noted: who takes the records over begins behind them.
+    Noted(Option<Written>),
+    /// Its own: nobody takes them over.
+    Openssl,
+    /// They are not for others to see: somebody else numbers the records that are.
+    HandedOver,
 }
 
 /// In what shape an outbound datagram is.
@@ -52,8 +60,7 @@ impl Transport {
             outbound: Vec::new(),
             ends: VecDeque::new(),
             sent: 0,
-            written: None,
-            is_handed_over: false,
+            numbering: Numbering::Noted(None),
         }
     }
 
@@ -102,11 +109,13 @@ impl Transport {
 
     /// Takes a datagram that OpenSSL writes.
     pub(crate) fn write(&mut self, datagram: &[u8]) {
-        let shape = if self.is_handed_over {
-            Shape::Unnumbered
-        } else {
-            Written::note(&mut self.written, datagram);
-            Shape::Ready
+        let shape = match &mut self.numbering {
+            Numbering::Noted(written) => {
+                Written::note(written, datagram);
+                Shape::Ready
+            }
+            Numbering::Openssl => Shape::Ready,
+            Numbering::HandedOver => Shape::Unnumbered,
         };
         self.push(shape, |outbound| outbound.extend_from_slice(datagram));
     }
@@ -128,10 +137,17 @@ impl Transport {
         self.ends.push_back((self.outbound.len(), shape));
     }
 
-    /// Returns what OpenSSL wrote of protected records so far; those it writes from here on are not for others.
-    pub(crate) fn hand_over(&mut self) -> Option<Written> {
-        self.is_handed_over = self.written.is_some();
-        self.written
+    /// Returns what OpenSSL wrote of protected records in the handshake.
+    pub(crate) fn written(&self) -> Option<Written> {
+        match self.numbering {
+            Numbering::Noted(written) => written,
+            Numbering::Openssl | Numbering::HandedOver => None,
+        }
+    }
+
+    /// Takes in that the handshake is over: whether somebody else numbers the records from here on.
+    pub(crate) fn end_handshake(&mut self, is_handed_over: bool) {
+        self.numbering = if is_handed_over { Numbering::HandedOver } else { Numbering::Openssl };
     }
 
     /// Lends the oldest outbound datagram and forgets it.
