@@ -20,23 +20,20 @@ impl Index {
     }
 
     pub(crate) fn find(&self, id: &NodeId, id_of: impl Fn(u32) -> NodeId) -> Option<u32> {
-        let mut at = self.home(id);
-        loop {
-            match self.slots[at] {
-                EMPTY => return None,
-                row if id_of(row) == *id => return Some(row),
-                _ => at = self.behind(at),
-            }
-        }
+        self.find_from(self.home(id), |row| id_of(row) == *id)
     }
 
     /// Finds the row of an origin by its overlay address, which is the id but for the first byte.
     pub(crate) fn find_at(&self, address: &NodeId, id_of: impl Fn(u32) -> NodeId) -> Option<u32> {
-        let mut at = self.home(address);
+        self.find_from(self.home(address), |row| id_of(row).as_bytes()[1..] == address.as_bytes()[1..])
+    }
+
+    fn find_from(&self, home: usize, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut at = home;
         loop {
             match self.slots[at] {
                 EMPTY => return None,
-                row if id_of(row).as_bytes()[1..] == address.as_bytes()[1..] => return Some(row),
+                row if is_it(row) => return Some(row),
                 _ => at = self.behind(at),
             }
         }
