@@ -114,16 +114,7 @@ fn openssl_counts_its_nonces_up_and_ours_are_half_of_all_away() {
     let clock = VirtualClock::start();
     let world = World { options: options(RecordLayer::Openssl), ..World::new() };
     let (mut client, mut server) = world.open(&clock);
-    let mut from_client = Vec::new();
-    loop {
-        let (to_server, to_client) = (drain(&mut client), drain(&mut server));
-        if to_server.is_empty() && to_client.is_empty() {
-            break;
-        }
-        to_server.iter().for_each(|datagram| deliver(&mut server, datagram, &clock));
-        to_client.iter().for_each(|datagram| deliver(&mut client, datagram, &clock));
-        from_client.extend(to_server);
-    }
+    let [mut from_client, _] = exchange(&mut client, &mut server, &clock);
     from_client.extend((0..5).map(|_| seal(&mut client, b"data")));
     let theirs = numbers_of(&from_client);
     let first = theirs[0].1;
@@ -131,17 +122,8 @@ fn openssl_counts_its_nonces_up_and_ours_are_half_of_all_away() {
     assert_eq!(theirs, expected, "the Finished and five records of data");
 
     let (mut client, mut server) = World::new().open(&clock);
-    let finished = loop {
-        let to_server = drain(&mut client);
-        if let Some(finished) = numbers_of(&to_server).first() {
-            let finished = *finished;
-            to_server.iter().for_each(|datagram| deliver(&mut server, datagram, &clock));
-            break finished;
-        }
-        to_server.iter().for_each(|datagram| deliver(&mut server, datagram, &clock));
-        drain(&mut server).iter().for_each(|datagram| deliver(&mut client, datagram, &clock));
-    };
-    exchange(&mut client, &mut server, &clock);
+    let [from_client, _] = exchange(&mut client, &mut server, &clock);
+    let finished = numbers_of(&from_client)[0];
     let ours = numbers_of(&[seal(&mut client, b"data"), seal(&mut client, b"data")]);
 
     let far = finished.1.wrapping_add(1 << 63);

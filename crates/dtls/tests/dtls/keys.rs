@@ -5,7 +5,7 @@ use peerbound_dtls::{
     Sealed, Session, SslVersion, Teaching,
 };
 
-use crate::support::{World, assert_alive, deliver, drain, receive, seal};
+use crate::support::{World, assert_alive, drain, exchange, receive, seal};
 use crate::vclock::VirtualClock;
 
 fn only_record(datagram: &[u8]) -> Record<'_> {
@@ -182,16 +182,7 @@ fn failed_guesses_of_the_oracle_harm_no_session_of_the_thread() {
 fn the_oracle_recognises_finished_and_farewell() {
     let clock = VirtualClock::start();
     let (mut client, mut server) = World::new().open(&clock);
-    let mut seen = Vec::new();
-    loop {
-        let (to_server, to_client) = (drain(&mut client), drain(&mut server));
-        if to_server.is_empty() && to_client.is_empty() {
-            break;
-        }
-        to_server.iter().for_each(|datagram| deliver(&mut server, datagram, &clock));
-        to_client.iter().for_each(|datagram| deliver(&mut client, datagram, &clock));
-        seen.extend(to_server.into_iter().chain(to_client));
-    }
+    let mut seen = exchange(&mut client, &mut server, &clock).concat();
     client.close();
     seen.extend(drain(&mut client));
     let mut oracle = KeyOracle::default();

@@ -207,15 +207,18 @@ pub(crate) fn drain(session: &mut Session) -> Vec<Vec<u8>> {
     datagrams
 }
 
-/// Carries datagrams to and fro until neither end has any.
-pub(crate) fn exchange(a: &mut Session, b: &mut Session, clock: &VirtualClock) {
+/// Carries datagrams to and fro until neither end has any; returns what each sent.
+pub(crate) fn exchange(a: &mut Session, b: &mut Session, clock: &VirtualClock) -> [Vec<Vec<u8>>; 2] {
+    let [mut from_a, mut from_b] = [Vec::new(), Vec::new()];
     loop {
         let (to_b, to_a) = (drain(a), drain(b));
         if to_b.is_empty() && to_a.is_empty() {
-            return;
+            return [from_a, from_b];
         }
         to_b.iter().for_each(|datagram| deliver(b, datagram, clock));
         to_a.iter().for_each(|datagram| deliver(a, datagram, clock));
+        from_a.extend(to_b);
+        from_b.extend(to_a);
     }
 }
 
