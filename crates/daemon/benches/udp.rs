@@ -14,7 +14,7 @@ use peerbound_node::Transmit;
 
 use bare::Bare;
 use chain::Chain;
-use members::DATAGRAM_BYTES;
+use members::{DATAGRAM_BYTES, nanos};
 use ratios::{are_asked_for, medians, processor_time, say};
 
 #[path = "../../../bench/support/bare.rs"]
@@ -90,10 +90,6 @@ fn report(found: [f64; 15]) {
     println!("  open and seal       {records:6.0} ns");
     println!("  sum of the parts    {parts:6.0} ns: open, seal, send and receive in batches of 46");
     println!("  a running relay     {whole:6.0} ns, ratio {relay:.3} (goal: at most 1.25)");
-}
-
-fn nanos(time: Duration, datagrams: usize) -> f64 {
-    time.as_secs_f64() * 1e9 / datagrams as f64
 }
 
 /// What a datagram costs on its way out and on its way in.

@@ -9,10 +9,10 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerbound_node::{NeighbourConfig, Node, NodeConfig, Sending, StaticRoute, node_id};
+use peerbound_node::{NeighbourConfig, Node, Sending, StaticRoute};
 use peerbound_wire::{FlowId, HEADER_BYTES, NodeId};
 
-use members::{DATAGRAM_BYTES, FRAME_BYTES, contexts};
+use members::{DATAGRAM_BYTES, FRAME_BYTES, config, contexts, ids_of, nanos, neighbour};
 use ratios::{are_asked_for, medians, processor_time, say};
 
 #[path = "../../../bench/support/members.rs"]
@@ -49,11 +49,11 @@ fn main() {
     // What the nodes at the other ends take beside their sessions was counted before them.
     let per_neighbour = (resident_bytes() - before - wide.unconnected_bytes) / NEIGHBOURS[1] as f64 / 2.0;
     let mut long = Star::new(NEIGHBOURS[0], ROUTES[1]);
-    let nanos = |time: Duration| time.as_secs_f64() * 1e9 / DATAGRAMS as f64;
     let round = |_| {
         let [few, many, far] =
-            [&mut small, &mut wide, &mut long].map(|star| nanos(star.run(Traffic::OnePair)));
-        let [few_all, many_all] = [&mut small, &mut wide].map(|star| nanos(star.run(Traffic::AllPairs)));
+            [&mut small, &mut wide, &mut long].map(|star| nanos(star.run(Traffic::OnePair), DATAGRAMS));
+        let [few_all, many_all] =
+            [&mut small, &mut wide].map(|star| nanos(star.run(Traffic::AllPairs), DATAGRAMS));
         [few, many, far, few_all, many_all, many / few, far / few, many_all / few_all]
     };
     let found = medians(&(0..ROUNDS).map(round).collect::<Vec<_>>());
@@ -100,37 +100,28 @@ impl Star {
         let now = Instant::now();
         let before = resident_bytes();
         let contexts = contexts(neighbours + 1);
-        let ids: Vec<_> = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
+        let ids = ids_of(&contexts);
         let (relay_id, peer_ids) = (ids[neighbours], &ids[..neighbours]);
         let far: Vec<_> = (0..routes).map(far_id).collect();
         let via =
             |via: NodeId| far.iter().map(move |destination| StaticRoute { destination: *destination, via });
         let node = |index: usize, neighbours: Vec<NeighbourConfig>, routes: Vec<StaticRoute>| {
-            let config = NodeConfig {
-                neighbours,
-                routes,
-                rekey_records: u64::MAX,
-                ..NodeConfig::new(contexts[index].clone())
-            };
+            let config = config(&contexts[index], neighbours, routes);
             Node::new(config, [u8::try_from(index % 251).unwrap(); 32], 1, now)
         };
-        let neighbour = |index: usize, addresses: Vec<SocketAddr>| NeighbourConfig {
-            id: ids[index],
-            name: index.to_string(),
-            addresses,
-        };
+        let neighbour = |index, address| neighbour(&ids, index, address);
         let peer = |index: usize| {
             let next = StaticRoute { destination: peer_ids[(index + 1) % neighbours], via: relay_id };
             let mut routes = vec![next];
             if index == 0 {
                 routes.extend(via(relay_id));
             }
-            node(index, vec![neighbour(neighbours, vec![address(neighbours)])], routes)
+            node(index, vec![neighbour(neighbours, Some(address(neighbours)))], routes)
         };
         let peers = (0..neighbours).map(peer).collect();
         let relay = node(
             neighbours,
-            (0..neighbours).map(|index| neighbour(index, Vec::new())).collect(),
+            (0..neighbours).map(|index| neighbour(index, None)).collect(),
             via(peer_ids[1]).collect(),
         );
         let unconnected_bytes = resident_bytes() - before;

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use peerbound_dtls::{RecordLayer, Suite};
-use peerbound_node::{Event, NeighbourConfig, Node, NodeConfig, Sending, StaticRoute, node_id};
+use peerbound_node::{Event, Node, NodeConfig, Sending, StaticRoute};
 use peerbound_wire::{FlowId, HEADER_BYTES, Header, Kind, NodeId};
 
 use bare::Bare;
-use members::{DATAGRAM_BYTES, FRAME_BYTES, contexts};
+use members::{DATAGRAM_BYTES, FRAME_BYTES, config, contexts, ids_of, nanos, neighbour};
 use ratios::{are_asked_for, medians, processor_time};
 
 #[path = "../../../bench/support/bare.rs"]
@@ -82,10 +82,9 @@ fn repeat(count: u64, mut measure: impl FnMut(usize) -> Duration) -> Duration {
 }
 
 fn compare(hop: &mut Hop, by_openssl: &mut Hop, bare: &mut Bare) {
-    let nanos = |time: Duration| time.as_secs_f64() * 1e9 / PREPARED as f64;
     let round = |_| {
-        let [hop, by_openssl, bare] =
-            [hop.run(PREPARED), by_openssl.run(PREPARED), bare.run(PREPARED)].map(nanos);
+        let [hop, by_openssl, bare] = [hop.run(PREPARED), by_openssl.run(PREPARED), bare.run(PREPARED)]
+            .map(|time| nanos(time, PREPARED));
         [hop, by_openssl, bare, by_openssl / bare, hop / by_openssl]
     };
     let [hop, by_openssl, bare, above_bare, direct] = medians(&(0..ROUNDS).map(round).collect::<Vec<_>>());
@@ -113,20 +112,10 @@ impl Hop {
     fn new(record_layer: RecordLayer) -> Self {
         let now = Instant::now();
         let contexts = contexts(3);
-        let ids: Vec<_> = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
-        let neighbour = |index: usize, address: Option<SocketAddr>| NeighbourConfig {
-            id: ids[index],
-            name: index.to_string(),
-            addresses: address.into_iter().collect(),
-        };
+        let ids = ids_of(&contexts);
+        let neighbour = |index, address| neighbour(&ids, index, address);
         let node = |us: usize, neighbours, routes| {
-            let config = NodeConfig {
-                neighbours,
-                routes,
-                rekey_records: u64::MAX,
-                record_layer,
-                ..NodeConfig::new(contexts[us].clone())
-            };
+            let config = NodeConfig { record_layer, ..config(&contexts[us], neighbours, routes) };
             Node::new(config, [u8::try_from(us).unwrap(); 32], 1, now)
         };
         let via_b = |to: usize| vec![StaticRoute { destination: ids[to], via: ids[1] }];

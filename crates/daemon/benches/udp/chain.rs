@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use peerbound_daemon::{BatchSocket, Daemon, DaemonConfig};
-use peerbound_node::{Event, NeighbourConfig, Node, NodeConfig, Sending, StaticRoute, node_id};
+use peerbound_node::{Event, Node, NodeConfig, Sending, StaticRoute};
 use peerbound_wire::{FlowId, HEADER_BYTES, NodeId};
 
-use crate::members::{DATAGRAM_BYTES, FRAME_BYTES, contexts};
+use crate::members::{DATAGRAM_BYTES, FRAME_BYTES, config, contexts, ids_of, neighbour};
 
 /// Datagrams between two visits of the receiver: one full batch.
 const BURST: usize = 46;
@@ -32,27 +32,17 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) fn start() -> Self {
         let contexts = contexts(3);
-        let ids: Vec<_> = contexts.iter().map(|context| node_id(&context.key_hash())).collect();
-        let neighbour = |index: usize, address: Option<SocketAddr>| NeighbourConfig {
-            id: ids[index],
-            name: index.to_string(),
-            addresses: address.into_iter().collect(),
-        };
-        let config = |us: usize, neighbours, routes| NodeConfig {
-            neighbours,
-            routes,
-            rekey_records: u64::MAX,
-            ..NodeConfig::new(contexts[us].clone())
-        };
+        let ids = ids_of(&contexts);
+        let neighbour = |index, address| neighbour(&ids, index, address);
         let others = threads();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let relay = config(1, vec![neighbour(0, None), neighbour(2, None)], Vec::new());
+        let relay = config(&contexts[1], vec![neighbour(0, None), neighbour(2, None)], Vec::new());
         let relay = Daemon::start(DaemonConfig::new(relay, any)).unwrap();
         let threads = threads().difference(&others).cloned().collect();
         let b = Some(relay.address());
         let end = |us: usize, other: usize| {
             let routes = vec![StaticRoute { destination: ids[other], via: ids[1] }];
-            End::new(config(us, vec![neighbour(1, b)], routes), any)
+            End::new(config(&contexts[us], vec![neighbour(1, b)], routes), any)
         };
         let mut chain = Self { a: end(0, 2), c: end(2, 0), relay, threads };
         chain.bring_up();
