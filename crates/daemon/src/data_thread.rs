@@ -241,6 +241,7 @@ impl DataThread {
 
     /// Takes some packets that this host sends into the overlay.
     fn receive_packets(&mut self) {
+        let mut now = clock::now();
         for number in 1..=PACKETS_PER_TURN {
             if !self.takes_packets() {
                 break;
@@ -248,11 +249,9 @@ impl DataThread {
             let Some(tun) = &mut self.tun else { break };
             match tun.receive() {
                 Ok(Outgoing { bytes, continues: true }) => {
-                    self.packets.send_next(&mut self.node, bytes, clock::now());
+                    self.packets.send_next(&mut self.node, bytes, now);
                 }
-                Ok(Outgoing { bytes, continues: false }) => {
-                    self.packets.send(&mut self.node, bytes, clock::now());
-                }
+                Ok(Outgoing { bytes, continues: false }) => self.packets.send(&mut self.node, bytes, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tun_is_readable = false,
                 Err(error) => {
                     // As EIO while somebody has set the interface down; the poller tells when it is back.
@@ -262,6 +261,7 @@ impl DataThread {
             }
             if number % PACKETS_PER_FLUSH == 0 {
                 self.flush();
+                now = clock::now();
             }
         }
     }
@@ -345,7 +345,7 @@ impl DataThread {
         self.packets.flush();
         while let Some(event) = self.node.poll_event() {
             if let Event::Error { message, .. } = &event {
-                self.packets.on_error(self.node.id(), message, clock::now());
+                self.packets.on_error(self.node.id(), message, now);
             }
             if let Some(observer) = &self.observer {
                 observer.on_event(&event);

@@ -2,23 +2,26 @@
 //! and whoever here takes a packet that arrived; and tells the sender of a packet why it goes no further.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
 use std::time::Instant;
 
-use peerbound_node::{DeliveredPacket, Ecn, SendError, Sending};
-use peerbound_wire::{ErrorCode, ErrorMessage, Flags, HEADER_BYTES, Header, Kind, NodeId};
+use peerbound_node::DeliveredPacket;
+use peerbound_wire::{ErrorCode, ErrorMessage, Flags, FlowId, HEADER_BYTES, Header, Kind, NodeId};
 
-use crate::packets::flows::{Flow, Flows};
+use crate::packets::departure::Way;
+use crate::packets::flows::Flows;
 use crate::packets::icmp::{Complaint, Complaints};
 use crate::packets::ip::Packet;
 use crate::packets::overlay::Overlay;
 use crate::packets::recent::Recent;
 
 pub(crate) mod checksum;
+mod departure;
 mod ecn;
 mod flows;
 mod icmp;
 pub(crate) mod ip;
+#[cfg(test)]
+mod mesh;
 mod mss;
 mod overlay;
 mod recent;
@@ -76,19 +79,13 @@ pub struct PacketCounters {
     pub complaints: u64,
 }
 
-/// Why a packet is dropped, and what its sender is told.
-struct Refusal {
-    reason: PacketDrop,
-    complaint: Option<Complaint>,
-}
-
-/// How a packet goes into the overlay.
-#[derive(Debug, Clone, Copy)]
-struct Way {
+/// Whence a packet came that was found to be its sender's and ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arrival {
     packet: Packet,
-    destination: NodeId,
-    flow: Flow,
-    ecn: Ecn,
+    source: NodeId,
+    flow: FlowId,
+    is_reply: bool,
 }
 
 /// Where packets change between the overlay and this host.
@@ -103,6 +100,9 @@ pub(crate) struct PacketSwitch {
     packet_bytes_max: Option<usize>,
     /// The way of the packet that was sent last, for what continues it.
     way: Option<Way>,
+    /// The packet that arrived last in this turn, for those that follow it in its flow: what was found of it holds for
+    /// them, as long as nothing else happens in between.
+    arrival: Option<Arrival>,
 }
 
 impl PacketSwitch {
@@ -115,6 +115,7 @@ impl PacketSwitch {
             complaints: Complaints::default(),
             packet_bytes_max,
             way: None,
+            arrival: None,
         }
     }
 
@@ -125,77 +126,6 @@ impl PacketSwitch {
 
     pub(crate) fn counters(&self) -> PacketCounters {
         self.counters.clone()
-    }
-
-    /// Sends a packet to the node that has its destination address.
-    pub(crate) fn send(&mut self, overlay: &mut impl Overlay, bytes: &mut [u8], now: Instant) {
-        self.way = None;
-        let Some(packet) = Packet::parse(bytes) else {
-            return self.drop_packet(PacketDrop::Malformed);
-        };
-        match self.find_way(overlay, &packet, bytes, now) {
-            Ok(way) => {
-                self.way = Some(way);
-                self.send_by(&way, overlay, bytes, now);
-            }
-            Err(refusal) => self.refuse(&refusal, (&packet, bytes), overlay.us(), now),
-        }
-    }
-
-    /// Sends a packet that continues the one before it: a segment with the same ends and the same marks, whose way is
-    /// known.
-    pub(crate) fn send_next(&mut self, overlay: &mut impl Overlay, bytes: &mut [u8], now: Instant) {
-        match self.way {
-            Some(way) => self.send_by(&way, overlay, bytes, now),
-            None => self.send(overlay, bytes, now),
-        }
-    }
-
-    fn find_way(
-        &mut self,
-        overlay: &impl Overlay,
-        packet: &Packet,
-        bytes: &mut [u8],
-        now: Instant,
-    ) -> Result<Way, Refusal> {
-        if !is_for_one(packet.destination) {
-            return Err(Refusal { reason: PacketDrop::NotForOne, complaint: None });
-        }
-        let us = overlay.us();
-        if !overlay.is_address_of(packet.source, us) {
-            // At its destination it would be taken for forged.
-            let complaint = Some(Complaint::ForeignSource);
-            return Err(Refusal { reason: PacketDrop::ForeignSource, complaint });
-        }
-        let Some(destination) = overlay.node_of(packet.destination) else {
-            let complaint = Some(Complaint::NoRoute);
-            return Err(Refusal { reason: PacketDrop::UnknownDestination, complaint });
-        };
-        if let Some(max) = self.packet_bytes_max {
-            mss::clamp(bytes, packet, max);
-        }
-        let flow = self.flows.of(packet, destination, now);
-        Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version) })
-    }
-
-    fn send_by(&mut self, way: &Way, overlay: &mut impl Overlay, bytes: &[u8], now: Instant) {
-        let Way { packet, destination, flow, ecn } = way;
-        let sending =
-            Sending { destination: *destination, flow: flow.id, is_reply: flow.is_reply, payload: bytes };
-        match overlay.send(sending, *ecn, now) {
-            Ok(frame) => {
-                self.recent.remember(frame, packet, bytes);
-                self.counters.sent += 1;
-            }
-            Err(error) => self.refuse(&refusal_of(error), (packet, bytes), overlay.us(), now),
-        }
-    }
-
-    fn refuse(&mut self, refusal: &Refusal, about: (&Packet, &[u8]), us: NodeId, now: Instant) {
-        self.drop_packet(refusal.reason);
-        if let Some(complaint) = refusal.complaint {
-            self.complain(complaint, about, us, now);
-        }
     }
 
     /// Gives a packet that arrived to whoever takes it; returns the buffer that it lay in.
@@ -217,6 +147,7 @@ impl PacketSwitch {
 
     /// Lets the ports give on what they have put together: no more packets arrive in this turn.
     pub(crate) fn flush(&mut self) {
+        self.arrival = None;
         let refused = self.flush_ports();
         if refused > 0 {
             self.counters.delivered = self.counters.delivered.saturating_sub(refused);
@@ -237,18 +168,22 @@ impl PacketSwitch {
     ) -> Result<(), PacketDrop> {
         let header = delivered.header;
         let packet = Packet::parse(&delivered.bytes).ok_or(PacketDrop::Malformed)?;
-        if !overlay.is_address_of(packet.source, header.source) {
-            return Err(PacketDrop::ForeignSource);
-        }
-        if !overlay.is_address_of(packet.destination, overlay.us()) {
-            return Err(PacketDrop::ForeignDestination);
+        let is_reply = header.flags.contains(Flags::REPLY);
+        let arrival = Arrival { packet, source: header.source, flow: header.flow, is_reply };
+        if self.arrival != Some(arrival) {
+            if !overlay.is_address_of(packet.source, header.source) {
+                return Err(PacketDrop::ForeignSource);
+            }
+            if !overlay.is_address_of(packet.destination, overlay.us()) {
+                return Err(PacketDrop::ForeignDestination);
+            }
         }
         ecn::carry_mark(&mut delivered.bytes, packet.version, header.flags)
             .map_err(|ecn::MarkedInVain| PacketDrop::MarkedInVain)?;
         if let Some(max) = self.packet_bytes_max {
             mss::clamp(&mut delivered.bytes, &packet, max);
         }
-        if !header.flags.contains(Flags::REPLY) {
+        if self.arrival.replace(arrival) != Some(arrival) && !is_reply {
             self.flows.on_request(&packet, header.source, header.flow, now);
         }
         Ok(())
@@ -291,112 +226,17 @@ impl PacketSwitch {
     }
 }
 
-fn is_for_one(address: Ipv6Addr) -> bool {
-    let is_none = address.is_multicast() || address.is_unspecified() || address.is_unicast_link_local();
-    let is_none_in_v4 = address.to_ipv4_mapped().is_some_and(|address| {
-        address.is_multicast()
-            || address.is_broadcast()
-            || address.is_unspecified()
-            || address.is_link_local()
-    });
-    !is_none && !is_none_in_v4
-}
-
-fn refusal_of(error: SendError) -> Refusal {
-    match error {
-        SendError::NoRoute { .. } => {
-            Refusal { reason: PacketDrop::NoRoute, complaint: Some(Complaint::NoRoute) }
-        }
-        SendError::TooLarge { max, .. } => {
-            let complaint = Some(Complaint::TooBig { packet_bytes_max: max });
-            Refusal { reason: PacketDrop::TooBig, complaint }
-        }
-        SendError::QueueFull | SendError::LinkFailed | SendError::InnerQueueFull | SendError::InnerFailed => {
-            Refusal { reason: PacketDrop::Unsent, complaint: None }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use etherparse::PacketBuilder;
-    use peerbound_wire::{FlowId, PacketId};
+    use peerbound_node::Ecn;
+    use peerbound_wire::PacketId;
     use proptest::prelude::*;
 
     use super::*;
-
-    const A: NodeId = NodeId::new([0xa; 16]);
-    const B: NodeId = NodeId::new([0xb; 16]);
-
-    type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
-
-    struct Everything(Taken);
-
-    impl PacketPort for Everything {
-        fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
-            self.0.lock().unwrap().push(packet.bytes.clone());
-            true
-        }
-    }
-
-    /// B's node: A is there, and announces 10.1.0.0/16.
-    #[derive(Default)]
-    struct Mesh {
-        sent: Vec<(NodeId, FlowId, bool, Vec<u8>, Ecn)>,
-        refuses: Option<SendError>,
-    }
-
-    impl Overlay for Mesh {
-        fn us(&self) -> NodeId {
-            B
-        }
-
-        fn node_of(&self, address: Ipv6Addr) -> Option<NodeId> {
-            let in_v4 = address.to_ipv4_mapped().map(|address| address.octets());
-            match in_v4 {
-                Some([10, 1, ..]) => Some(A),
-                Some([10, 2, ..]) => Some(B),
-                _ => [A, B].into_iter().find(|node| node.address() == address),
-            }
-        }
-
-        fn is_address_of(&self, address: Ipv6Addr, node: NodeId) -> bool {
-            self.node_of(address) == Some(node)
-        }
-
-        fn send(&mut self, sending: Sending<'_>, ecn: Ecn, _: Instant) -> Result<PacketId, SendError> {
-            if let Some(error) = &self.refuses {
-                return Err(error.clone());
-            }
-            let Sending { destination, flow, is_reply, payload } = sending;
-            self.sent.push((destination, flow, is_reply, payload.to_vec(), ecn));
-            Ok(PacketId(self.sent.len() as u64))
-        }
-    }
-
-    fn switch() -> (PacketSwitch, Taken) {
-        let taken = Taken::default();
-        (PacketSwitch::new(vec![Box::new(Everything(Arc::clone(&taken)))], None), taken)
-    }
-
-    fn udp(source: NodeId, destination: NodeId) -> Vec<u8> {
-        let [source, destination] = [source, destination].map(|id| id.address().octets());
-        let mut bytes = Vec::new();
-        PacketBuilder::ipv6(source, destination, 64).udp(1, 2).write(&mut bytes, b"hello").unwrap();
-        bytes
-    }
-
-    fn udp_v4(source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        PacketBuilder::ipv4(source, destination, 64).udp(1, 2).write(&mut bytes, b"hello").unwrap();
-        bytes
-    }
-
-    fn delivered(from: NodeId, bytes: Vec<u8>) -> DeliveredPacket {
-        DeliveredPacket { header: Header::new(Kind::Data, from, B), bytes }
-    }
+    use crate::packets::mesh::{A, B, Everything, Mesh, Taken, delivered, switch, udp, udp_v4};
 
     #[test]
     fn a_packet_is_taken_when_its_addresses_are_its_senders_and_ours() {
@@ -423,32 +263,52 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_of_a_packet_holds_for_those_that_follow_it_in_its_turn_and_no_longer() {
+        let (mut switch, taken) = switch();
+        let (mut mesh, now) = (Mesh::default(), Instant::now());
+        let packet = || delivered(A, udp_v4([10, 1, 0, 1], [10, 2, 0, 1]));
+
+        switch.deliver(&mesh, packet(), now);
+        mesh.has_withdrawn = true;
+        switch.deliver(&mesh, packet(), now);
+        let another = DeliveredPacket { header: Header::new(Kind::Data, B, B), ..packet() };
+        switch.deliver(&mesh, another, now);
+        switch.flush();
+        switch.deliver(&mesh, packet(), now);
+
+        assert_eq!(taken.lock().unwrap().len(), 2);
+        assert_eq!(switch.counters().dropped, [(PacketDrop::ForeignSource, 2)].into());
+    }
+
+    #[test]
+    fn what_a_port_could_not_give_on_counts_as_dropped() {
+        struct Refusing;
+        impl PacketPort for Refusing {
+            fn deliver(&mut self, _: &DeliveredPacket) -> bool {
+                true
+            }
+            fn flush(&mut self) -> usize {
+                1
+            }
+        }
+        let mut switch = PacketSwitch::new(vec![Box::new(Refusing)], None);
+        let now = Instant::now();
+        switch.deliver(&Mesh::default(), delivered(A, udp(A, B)), now);
+        switch.deliver(&Mesh::default(), delivered(A, udp(A, B)), now);
+
+        switch.flush();
+
+        assert_eq!(switch.counters().delivered, 1);
+        assert_eq!(switch.counters().dropped, [(PacketDrop::NoPort, 1)].into());
+    }
+
+    #[test]
     fn a_packet_that_nobody_takes_is_counted() {
         let mut switch = PacketSwitch::new(Vec::new(), None);
 
         switch.deliver(&Mesh::default(), delivered(A, udp(A, B)), Instant::now());
 
         assert_eq!(switch.counters().dropped, [(PacketDrop::NoPort, 1)].into());
-    }
-
-    #[test]
-    fn an_answer_goes_out_as_a_reply_of_the_flow_that_asked() {
-        let (mut switch, _) = switch();
-        let mut mesh = Mesh::default();
-        let now = Instant::now();
-        let mut request = delivered(A, udp_v4([10, 1, 0, 1], [10, 2, 0, 1]));
-        request.header.flow = FlowId(7);
-        switch.deliver(&mesh, request, now);
-
-        let mut answer = Vec::new();
-        let builder = PacketBuilder::ipv4([10, 2, 0, 1], [10, 1, 0, 1], 64).udp(2, 1);
-        builder.write(&mut answer, b"yes").unwrap();
-        switch.send(&mut mesh, &mut answer, now);
-        switch.send(&mut mesh, &mut udp(B, A), now);
-
-        let sent: Vec<_> = mesh.sent.iter().map(|(to, flow, is_reply, ..)| (*to, *flow, *is_reply)).collect();
-        assert_eq!(sent[0], (A, FlowId(7), true));
-        assert!(!sent[1].2, "{sent:?}");
     }
 
     #[test]
@@ -472,21 +332,6 @@ mod tests {
 
         assert_eq!(taken.lock().unwrap()[0][1] & 0x30, 0x30);
         assert_eq!(switch.counters().dropped, [(PacketDrop::MarkedInVain, 1)].into());
-    }
-
-    #[test]
-    fn whoever_sent_what_does_not_fit_is_told_what_would() {
-        let (mut switch, taken) = switch();
-        let refuses = Some(SendError::TooLarge { len: 53, max: 1300 });
-        let mut mesh = Mesh { refuses, ..Mesh::default() };
-
-        switch.send(&mut mesh, &mut udp(B, A), Instant::now());
-
-        let message = &taken.lock().unwrap()[0];
-        assert_eq!((message[40], &message[44..48]), (2, &[0, 0, 0x05, 0x14][..]));
-        assert_eq!(message[24..40], B.address().octets());
-        let counters = switch.counters();
-        assert_eq!((counters.complaints, counters.dropped), (1, [(PacketDrop::TooBig, 1)].into()));
     }
 
     #[test]
@@ -521,26 +366,6 @@ mod tests {
         switch.on_error(B, &ErrorMessage { code: ErrorCode::TooBig, mtu: 1400, offending }, now);
 
         assert_eq!(taken.lock().unwrap()[0][44..48], 1308_u32.to_be_bytes());
-    }
-
-    #[test]
-    fn what_is_for_nobody_is_dropped_and_its_sender_told() {
-        let (mut switch, taken) = switch();
-        let mut mesh = Mesh::default();
-        let now = Instant::now();
-
-        switch.send(&mut mesh, &mut udp(B, NodeId::new([0xc; 16])), now);
-        switch.send(&mut mesh, &mut udp(A, B), now);
-        let mut to_many = udp(B, A);
-        to_many[24..40].copy_from_slice(&Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2).octets());
-        switch.send(&mut mesh, &mut to_many, now);
-
-        let kinds: Vec<_> = taken.lock().unwrap().iter().map(|message| [message[40], message[41]]).collect();
-        assert_eq!(kinds, [[1, 0], [1, 5]]);
-        let dropped =
-            [(PacketDrop::NotForOne, 1), (PacketDrop::UnknownDestination, 1), (PacketDrop::ForeignSource, 1)];
-        assert_eq!(switch.counters().dropped, dropped.into());
-        assert!(mesh.sent.is_empty());
     }
 
     #[test]
