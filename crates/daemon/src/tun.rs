@@ -26,6 +26,7 @@ mod routes;
 #[cfg(test)]
 mod samples;
 mod shape;
+mod slot;
 mod split;
 
 pub use choice::{RouteRefusal, RouteRule};

@@ -5,29 +5,14 @@
 //! the next sequence number, the same size. Everything else closes it, and goes out after it: no flow is ever put out of
 //! order. Nothing waits here beyond [`Coalescer::flush`].
 
-use tun_rs::{
-    VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_GSO_UDP_L4, VIRTIO_NET_HDR_LEN,
-    VirtioNetHdr,
-};
-
-use crate::packets::checksum::{sum, write_word};
-use crate::packets::ip::{IpVersion, V6_HEADER_BYTES};
-use crate::tun::headers::{
-    NEEDS_CHECKSUM, PSH, TCP_FLAGS_AT, Transport, UDP_LENGTH_AT, V4_CHECKSUM_AT, V4_LENGTH_AT, V6_LENGTH_AT,
-    pseudo_sum,
-};
+use crate::tun::headers::Transport;
 use crate::tun::shape::{Joining, Shape, shares_addresses, shares_ends};
+use crate::tun::slot::{Meeting, Slot};
 use crate::tun::split::PACKET_BYTES_MAX;
 
-/// Super-packets that grow at the same time: 16 x 64 KiB = 1 MiB, and one for a packet alone. Where more flows are mixed, the one that has been open
-/// for longest goes out before its time.
+/// Super-packets that grow at the same time: 16 x 64 KiB = 1 MiB, and one slot more for packets alone. Where more flows are
+/// mixed, they go out before their time, in turn.
 const OPEN_MAX: usize = 16;
-
-/// Datagrams of UDP in one: the kernel cuts off no more than 128 from one, and before Linux 6.9 no more than 64.
-const DATAGRAMS_MAX: usize = 64;
-
-/// What one slot holds: the kernel's description, and the longest packet.
-const SLOT_BYTES: usize = VIRTIO_NET_HDR_LEN + PACKET_BYTES_MAX;
 
 /// Which super-packets of UDP the kernel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +33,6 @@ pub struct Coalescer {
     next_victim: usize,
     /// For a packet that joins no other.
     aside: Slot,
-}
-
-struct Slot {
-    /// Room for the header of virtio, then the packet.
-    buffer: Vec<u8>,
-    grown: Option<Grown>,
-}
-
-/// What is in a slot.
-#[derive(Debug, Clone, Copy)]
-struct Grown {
-    shape: Shape,
-    /// Bytes of the packet.
-    len: usize,
-    packets: usize,
-    /// Payload of each packet but the last.
-    payload_bytes: usize,
-    /// Whether the checksum of the first packet was looked at: where it stays alone, the kernel does so.
-    is_verified: bool,
-}
-
-/// What can be done with a packet and the open super-packet of its flow.
-enum Meeting {
-    Joined,
-    /// It joins, and nothing can follow it.
-    JoinedLast,
-    Refused,
 }
 
 impl Coalescer {
@@ -122,16 +80,14 @@ impl Coalescer {
 
     fn find(&self, packet: &[u8], shape: &Shape) -> Option<usize> {
         let is_its = |index: &usize| {
-            let slot = &self.slots[*index];
-            slot.grown.is_some_and(|grown| {
-                grown.shape.transport == shape.transport && shares_ends(slot.packet(&grown), packet)
-            })
+            let grown = self.slots[*index].grown();
+            grown.is_some_and(|(grown, transport)| transport == shape.transport && shares_ends(grown, packet))
         };
         Some(self.last).filter(is_its).or_else(|| (0..OPEN_MAX).find(is_its))
     }
 
     fn free_slot(&mut self, write: &mut impl FnMut(&[u8], usize)) -> usize {
-        if let Some(free) = self.slots.iter().position(|slot| slot.grown.is_none()) {
+        if let Some(free) = self.slots.iter().position(|slot| slot.grown().is_none()) {
             return free;
         }
         let index = self.next_victim;
@@ -148,118 +104,11 @@ impl Coalescer {
         write: &mut impl FnMut(&[u8], usize),
     ) {
         for slot in &mut self.slots {
-            if slot.grown.is_some_and(|grown| is_behind(slot.packet(&grown), packet)) {
+            if slot.grown().is_some_and(|(grown, _)| is_behind(grown, packet)) {
                 slot.close(write);
             }
         }
         self.aside.write_alone(packet, write);
-    }
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self { buffer: vec![0; SLOT_BYTES], grown: None }
-    }
-
-    fn packet(&self, grown: &Grown) -> &[u8] {
-        &self.buffer[VIRTIO_NET_HDR_LEN..VIRTIO_NET_HDR_LEN + grown.len]
-    }
-
-    fn write_alone(&mut self, packet: &[u8], write: &mut impl FnMut(&[u8], usize)) {
-        let end = VIRTIO_NET_HDR_LEN + packet.len();
-        self.buffer[..VIRTIO_NET_HDR_LEN].fill(0);
-        self.buffer[VIRTIO_NET_HDR_LEN..end].copy_from_slice(packet);
-        write(&self.buffer[..end], 1);
-    }
-
-    fn open(&mut self, packet: &[u8], shape: Shape, write: &mut impl FnMut(&[u8], usize)) {
-        if shape.joining == Joining::Last {
-            return self.write_alone(packet, write);
-        }
-        self.buffer[VIRTIO_NET_HDR_LEN..VIRTIO_NET_HDR_LEN + packet.len()].copy_from_slice(packet);
-        self.grown = Some(Grown {
-            shape,
-            len: packet.len(),
-            packets: 1,
-            payload_bytes: packet.len() - shape.header_bytes,
-            is_verified: false,
-        });
-    }
-
-    /// Puts a packet behind those that are here, if it is the next of them.
-    fn meet(&mut self, packet: &[u8], shape: &Shape) -> Meeting {
-        let Some(mut grown) = self.grown else { return Meeting::Refused };
-        let header_bytes = shape.header_bytes;
-        let payload = &packet[header_bytes..];
-        let has_room = grown.len + payload.len() <= PACKET_BYTES_MAX
-            && (shape.transport == Transport::Tcp || grown.packets < DATAGRAMS_MAX);
-        let is_next = has_room
-            && payload.len() <= grown.payload_bytes
-            && grown.shape.is_followed_by(self.packet(&grown), (packet, shape), grown.packets, grown.len);
-        if !is_next || !shape.is_intact(packet) {
-            return Meeting::Refused;
-        }
-        if !grown.is_verified && !grown.shape.is_intact(self.packet(&grown)) {
-            return Meeting::Refused;
-        }
-        grown.is_verified = true;
-        let end = VIRTIO_NET_HDR_LEN + grown.len;
-        self.buffer[end..end + payload.len()].copy_from_slice(payload);
-        grown.len += payload.len();
-        grown.packets += 1;
-        self.grown = Some(grown);
-        if shape.joining == Joining::Last {
-            self.buffer[VIRTIO_NET_HDR_LEN + shape.transport_at + TCP_FLAGS_AT] |= PSH;
-        }
-        let is_last = shape.joining == Joining::Last
-            || payload.len() < grown.payload_bytes
-            || grown.len + grown.payload_bytes > PACKET_BYTES_MAX;
-        if is_last { Meeting::JoinedLast } else { Meeting::Joined }
-    }
-
-    fn close(&mut self, write: &mut impl FnMut(&[u8], usize)) {
-        let Some(grown) = self.grown.take() else { return };
-        let Ok(description) =
-            (if grown.packets == 1 { Ok(VirtioNetHdr::default()) } else { self.join(&grown) })
-        else {
-            return;
-        };
-        if description.encode(&mut self.buffer).is_ok() {
-            write(&self.buffer[..VIRTIO_NET_HDR_LEN + grown.len], grown.packets);
-        }
-    }
-
-    /// Writes the headers of several packets as those of one; says how it is to be cut.
-    fn join(&mut self, grown: &Grown) -> Result<VirtioNetHdr, std::num::TryFromIntError> {
-        let Shape { version, transport, transport_at, header_bytes, .. } = grown.shape;
-        let packet = &mut self.buffer[VIRTIO_NET_HDR_LEN..VIRTIO_NET_HDR_LEN + grown.len];
-        let transport_bytes = u16::try_from(grown.len - transport_at)?;
-        match version {
-            IpVersion::V4 => {
-                write_word(packet, V4_LENGTH_AT, u16::try_from(grown.len)?);
-                write_word(packet, V4_CHECKSUM_AT, 0);
-                let checksum = !sum(&packet[..transport_at]);
-                write_word(packet, V4_CHECKSUM_AT, checksum);
-            }
-            IpVersion::V6 => write_word(packet, V6_LENGTH_AT, u16::try_from(grown.len - V6_HEADER_BYTES)?),
-        }
-        if transport == Transport::Udp {
-            write_word(packet, transport_at + UDP_LENGTH_AT, transport_bytes);
-        }
-        let pseudo = pseudo_sum(packet, version, transport, transport_bytes);
-        write_word(packet, transport_at + transport.checksum_at(), pseudo);
-        Ok(VirtioNetHdr {
-            flags: NEEDS_CHECKSUM,
-            gso_type: match (transport, version) {
-                (Transport::Tcp, IpVersion::V4) => VIRTIO_NET_HDR_GSO_TCPV4,
-                (Transport::Tcp, IpVersion::V6) => VIRTIO_NET_HDR_GSO_TCPV6,
-                (Transport::Udp, _) => VIRTIO_NET_HDR_GSO_UDP_L4,
-            },
-            hdr_len: u16::try_from(header_bytes)?,
-            gso_size: u16::try_from(grown.payload_bytes)?,
-            csum_start: u16::try_from(transport_at)?,
-            csum_offset: u16::try_from(transport.checksum_at())?,
-        })
     }
 }
 
@@ -268,9 +117,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use tun_rs::{VIRTIO_NET_HDR_LEN, VirtioNetHdr};
 
     use super::*;
+    use crate::packets::ip::IpVersion;
+    use crate::tun::headers::PSH;
     use crate::tun::samples::{Sample, is_right};
+    use crate::tun::slot::SLOT_BYTES;
     use crate::tun::split::{Framing, Splitter};
 
     type Change = fn(&mut Sample);

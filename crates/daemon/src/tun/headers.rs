@@ -13,11 +13,11 @@ pub(crate) const GSO_ECN: u8 = 0x80;
 pub(crate) const V4_LENGTH_AT: usize = 2;
 pub(crate) const V4_ID_AT: usize = 4;
 pub(crate) const V4_CHECKSUM_AT: usize = 10;
-const V4_ADDRESSES_AT: usize = 12;
+pub(crate) const V4_ADDRESSES_AT: usize = 12;
 
 /// IPv6 (RFC 8200, 3).
 pub(crate) const V6_LENGTH_AT: usize = 4;
-const V6_ADDRESSES_AT: usize = 8;
+pub(crate) const V6_ADDRESSES_AT: usize = 8;
 
 /// TCP (RFC 9293, 3.1).
 pub(crate) const TCP_HEADER_BYTES: usize = 20;
@@ -94,7 +94,7 @@ pub(crate) fn version_of(packet: &[u8]) -> Option<IpVersion> {
 }
 
 /// Returns both addresses, or nothing where the packet is too short for them.
-pub(crate) fn addresses(packet: &[u8], version: IpVersion) -> &[u8] {
+fn addresses(packet: &[u8], version: IpVersion) -> &[u8] {
     let (at, len) = match version {
         IpVersion::V4 => (V4_ADDRESSES_AT, 8),
         IpVersion::V6 => (V6_ADDRESSES_AT, 32),

@@ -3,8 +3,8 @@
 use crate::packets::checksum::{fold, sum};
 use crate::packets::ip::{IpVersion, V4_HEADER_BYTES, V6_HEADER_BYTES, word};
 use crate::tun::headers::{
-    ACK, PSH, TCP_FLAGS_AT, TCP_SEQUENCE_AT, Transport, UDP_LENGTH_AT, V4_ID_AT, V4_LENGTH_AT, V6_LENGTH_AT,
-    addresses, pseudo_sum, version_of,
+    ACK, PSH, TCP_FLAGS_AT, TCP_SEQUENCE_AT, Transport, UDP_LENGTH_AT, V4_ADDRESSES_AT, V4_ID_AT,
+    V4_LENGTH_AT, V6_ADDRESSES_AT, V6_LENGTH_AT, pseudo_sum, version_of,
 };
 
 /// The first byte of an IPv4 header without options.
@@ -67,7 +67,8 @@ impl Shape {
     }
 
     /// Returns whether the second packet is what the sender would have cut off next from a super-packet that begins with
-    /// the first, has so many packets so far, and `len` bytes with its headers. Sizes aside: those are for the caller.
+    /// the first, has so many packets so far, and `len` bytes with its headers. Both are between the same ends; sizes are
+    /// for the caller.
     pub(crate) fn is_followed_by(
         &self,
         first: &[u8],
@@ -78,27 +79,27 @@ impl Shape {
         if (self.transport_at, self.header_bytes) != (shape.transport_at, shape.header_bytes) {
             return false;
         }
-        let is_same = |from: usize, to: usize| first.get(from..to) == next.get(from..to);
         let is_same_ip = match self.version {
-            // All but length, number and checksum.
+            // Service, flags, hops and protocol: all but length, number, checksum and ends.
             IpVersion::V4 => {
-                is_same(0, 2) && is_same(6, 10) && is_same(12, 20) && is_numbered(first, next, packets)
+                is_same::<2>(first, next, 0)
+                    && is_same::<4>(first, next, 6)
+                    && is_numbered(first, next, packets)
             }
-            // All but the length.
-            IpVersion::V6 => is_same(0, 4) && is_same(6, 40),
+            // Class, label, protocol and hops: all but length and ends.
+            IpVersion::V6 => is_same::<4>(first, next, 0) && is_same::<2>(first, next, 6),
         };
         let at = self.transport_at;
         is_same_ip
             && match self.transport {
-                // All but sequence number, flags that were looked at, and checksum.
+                // All but sequence number, flags that were looked at, checksum and ends.
                 Transport::Tcp => {
-                    is_same(at, at + 4)
-                        && is_same(at + 8, at + 13)
-                        && is_same(at + 14, at + 16)
-                        && is_same(at + 18, self.header_bytes)
+                    is_same::<5>(first, next, at + 8)
+                        && is_same::<2>(first, next, at + 14)
+                        && first.get(at + 18..self.header_bytes) == next.get(at + 18..self.header_bytes)
                         && is_in_sequence(first, next, at + TCP_SEQUENCE_AT, len - self.header_bytes)
                 }
-                Transport::Udp => is_same(at, at + 4),
+                Transport::Udp => true,
             }
     }
 
@@ -149,22 +150,25 @@ fn is_in_sequence(first: &[u8], next: &[u8], at: usize, payload_bytes: usize) ->
 /// Returns whether two packets are between the same ports of the same hosts; both have those behind a header of IP without
 /// options.
 pub(crate) fn shares_ends(one: &[u8], other: &[u8]) -> bool {
-    let ports = |packet: &[u8]| {
-        let at = match version_of(packet)? {
-            IpVersion::V4 => V4_HEADER_BYTES,
-            IpVersion::V6 => V6_HEADER_BYTES,
-        };
-        packet.get(at..)?.first_chunk::<4>().copied()
+    let ports_at = match version_of(one) {
+        Some(IpVersion::V4) => V4_HEADER_BYTES,
+        Some(IpVersion::V6) => V6_HEADER_BYTES,
+        None => return false,
     };
-    shares_addresses(one, other) && ports(one) == ports(other)
+    is_same::<4>(one, other, ports_at) && shares_addresses(one, other)
 }
 
 /// Returns whether two packets are between the same hosts.
 pub(crate) fn shares_addresses(one: &[u8], other: &[u8]) -> bool {
     match (version_of(one), version_of(other)) {
-        (Some(version), Some(of_other)) => {
-            version == of_other && addresses(one, version) == addresses(other, version)
-        }
+        (Some(IpVersion::V4), Some(IpVersion::V4)) => is_same::<8>(one, other, V4_ADDRESSES_AT),
+        (Some(IpVersion::V6), Some(IpVersion::V6)) => is_same::<32>(one, other, V6_ADDRESSES_AT),
         _ => false,
     }
+}
+
+/// Returns whether two packets have the same bytes at this place, so many that a compiler needs no call to compare them.
+fn is_same<const BYTES: usize>(one: &[u8], other: &[u8], at: usize) -> bool {
+    let bytes = |packet: &[u8]| packet.get(at..)?.first_chunk::<BYTES>().copied();
+    bytes(one).is_some_and(|bytes_of_one| bytes(other) == Some(bytes_of_one))
 }
