@@ -15,6 +15,7 @@ mod queues;
 mod relaying;
 mod resolving;
 mod shutdown;
+mod super_packets;
 mod support;
 mod taps;
 mod tun;
