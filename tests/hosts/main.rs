@@ -20,6 +20,7 @@ mod routes;
 mod seen;
 mod services;
 mod sizes;
+mod super_packets;
 #[expect(dead_code, reason = "these tests need a part of what all tests of processes share")]
 #[path = "../support/mod.rs"]
 mod support;
