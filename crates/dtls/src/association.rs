@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::discard::DiscardCounts;
 use crate::doorman::VerifiedHello;
 use crate::down::DownReason;
+use crate::elsewhere::{Opened, Opener, Unsealed};
 use crate::live::Live;
 use crate::opening::{Attempts, Opening, Progress};
 use crate::options::{Role, SessionOptions};
@@ -186,6 +187,17 @@ impl Association {
         outcome
     }
 
+    /// Takes in a record of the association's address that was opened elsewhere; `None` when no session here has the key,
+    /// as one that was replaced some time ago.
+    pub fn handle_opened(&mut self, opened: &Opened, now: Instant) -> Option<Outcome> {
+        let Slot::Live(live) = &mut self.slot else {
+            return None;
+        };
+        let outcome = live.handle_opened(opened)?;
+        self.settle(now);
+        Some(outcome)
+    }
+
     /// Takes in a hello from the association's address, after the doorman verified its cookie:
     /// the peer restarted, changes keys, or dials while we do.
     ///
@@ -246,6 +258,26 @@ impl Association {
         datagram: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.live_session()?.seal_into(front, payload, datagram)
+    }
+
+    /// Adds a record of the live session to `datagram` and leaves the sealing to whoever gets `unsealed`.
+    ///
+    /// # Errors
+    /// The same as [`Session::lay_into`].
+    pub fn lay_into(
+        &mut self,
+        front: &[u8],
+        payload: &[u8],
+        datagram: &mut Vec<u8>,
+        unsealed: &mut Unsealed,
+    ) -> Result<(), SendError> {
+        self.live_session()?.lay_into(front, payload, datagram, unsealed)
+    }
+
+    /// Returns what opens the records of the live session elsewhere: see [`Session::opener`].
+    #[must_use]
+    pub fn opener(&self) -> Option<Opener> {
+        self.session()?.opener()
     }
 
     /// Seals `payload` as [`Self::send`] does, whatever the ceiling is.

@@ -5,6 +5,9 @@
 //! or the last flight once more, is opened here and sealed anew under our numbers. So one writer numbers the records
 //! that others see, and no nonce is used twice: `docs/decisions/0032-records-sealed-directly.md`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use crate::gate::{GateMode, ReplayMirror};
@@ -56,8 +59,8 @@ impl Written {
 /// The record protection of one session, after OpenSSL handed it over.
 pub(crate) struct DirectRecords {
     version: u16,
-    read: DirectKey,
-    write: DirectKey,
+    read: Arc<DirectKey>,
+    write: Arc<DirectKey>,
     next_sequence: u64,
     next_nonce: u64,
     /// Room for a record of OpenSSL's, and for the datagram in which it is sealed anew.
@@ -78,8 +81,8 @@ impl DirectRecords {
         let written = written?;
         Some(Self {
             version: write.version(),
-            read: DirectKey::new(read)?,
-            write: DirectKey::new(write)?,
+            read: Arc::new(DirectKey::new(read)?),
+            write: Arc::new(DirectKey::new(write)?),
             next_sequence: written.next_sequence,
             next_nonce: written.first_nonce.wrapping_add(NONCE_DISTANCE),
             opened: Vec::new(),
@@ -94,11 +97,26 @@ impl DirectRecords {
         parts: [&[u8]; 2],
         datagram: &mut Vec<u8>,
     ) -> Result<(), NumbersUsedUp> {
+        let record_at = self.lay_out(content_type, parts, datagram)?;
+        if self.write.seal(&mut datagram[record_at..]).is_none() {
+            datagram.truncate(record_at);
+            return Err(NumbersUsedUp);
+        }
+        Ok(())
+    }
+
+    /// Adds a record as [`Self::seal`] does, but for the sealing: it has its number, its nonce and room for its tag, and
+    /// its plaintext can be read. Returns where in the datagram it begins. Whoever has the key is to seal it, once.
+    pub(crate) fn lay_out(
+        &mut self,
+        content_type: ContentType,
+        parts: [&[u8]; 2],
+        datagram: &mut Vec<u8>,
+    ) -> Result<usize, NumbersUsedUp> {
         if self.next_sequence > SEQUENCE_MAX {
             return Err(NumbersUsedUp);
         }
-        let plaintext_bytes = parts[0].len() + parts[1].len();
-        let body_bytes = self.write.explicit_bytes + plaintext_bytes + TAG_BYTES;
+        let body_bytes = self.write.explicit_bytes + parts[0].len() + parts[1].len() + TAG_BYTES;
         let header = RecordHeader {
             content_type,
             version: self.version,
@@ -108,28 +126,26 @@ impl DirectRecords {
             length: u16::try_from(body_bytes).unwrap_or(u16::MAX),
         };
         let explicit = self.next_nonce.to_be_bytes();
-        let explicit = &explicit[..self.write.explicit_bytes];
         self.next_sequence += 1;
         self.next_nonce = self.next_nonce.wrapping_add(1);
         let record_at = datagram.len();
         datagram.reserve(RECORD_HEADER_BYTES + body_bytes);
         datagram.extend_from_slice(&header.encode());
-        datagram.extend_from_slice(explicit);
-        let plaintext_at = datagram.len();
+        datagram.extend_from_slice(&explicit[..self.write.explicit_bytes]);
         datagram.extend_from_slice(parts[0]);
         datagram.extend_from_slice(parts[1]);
-        let tag = self.write.key.seal_in_place_separate_tag(
-            self.write.nonce(header.number(), explicit),
-            Aad::from(additional_data(&header, plaintext_bytes)),
-            &mut datagram[plaintext_at..],
-        );
-        // It fails for more bytes than a nonce is good for, 64 GiB, and a record has 16 KiB.
-        let Ok(tag) = tag else {
-            datagram.truncate(record_at);
-            return Err(NumbersUsedUp);
-        };
-        datagram.extend_from_slice(tag.as_ref());
-        Ok(())
+        datagram.extend_from_slice(&[0; TAG_BYTES]);
+        Ok(record_at)
+    }
+
+    /// Returns the key that seals what is laid out here.
+    pub(crate) fn write_key(&self) -> &Arc<DirectKey> {
+        &self.write
+    }
+
+    /// Returns the key that opens what the peer sealed.
+    pub(crate) fn read_key(&self) -> &Arc<DirectKey> {
+        &self.read
     }
 
     /// Opens a record into the front of `room`, which must hold its ciphertext and tag; returns the length of
@@ -167,16 +183,24 @@ impl DirectRecords {
     }
 }
 
-/// One direction's key, made ready once.
-struct DirectKey {
+/// Names one key of this process, and never another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyId(u64);
+
+/// One direction's key, made ready once. It knows no number and no window: with it anyone can seal what was laid out and
+/// open what came, in any order and on any thread.
+pub(crate) struct DirectKey {
     key: LessSafeKey,
     iv: [u8; 12],
     /// Bytes of the nonce that each record carries: 8 for GCM, none for ChaCha20-Poly1305.
     explicit_bytes: usize,
+    id: KeyId,
 }
 
 impl DirectKey {
     fn new(keys: &DirectionKeys) -> Option<Self> {
+        /// How many keys there were so far. Nothing but whether two are the same depends on it.
+        static KEYS: AtomicU64 = AtomicU64::new(0);
         let algorithm = match keys.suite().protection {
             Protection::Aes128Gcm => &AES_128_GCM,
             Protection::Aes256Gcm => &AES_256_GCM,
@@ -188,14 +212,32 @@ impl DirectKey {
         let mut iv = [0; 12];
         iv.get_mut(..fixed_iv.len())?.copy_from_slice(fixed_iv);
         let key = LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?);
-        Some(Self { key, iv, explicit_bytes })
+        Some(Self { key, iv, explicit_bytes, id: KeyId(KEYS.fetch_add(1, Ordering::Relaxed)) })
+    }
+
+    pub(crate) fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Seals a record where it was laid out. `None` when it was not: a record that is too short for its parts, or has
+    /// more bytes than a nonce is good for, 64 GiB.
+    pub(crate) fn seal(&self, record: &mut [u8]) -> Option<()> {
+        let (header, body) = record.split_first_chunk_mut::<RECORD_HEADER_BYTES>()?;
+        let header = RecordHeader::of(header)?;
+        let (explicit, sealed) = body.split_at_mut_checked(self.explicit_bytes)?;
+        let (plaintext, room) = sealed.split_at_mut_checked(sealed.len().checked_sub(TAG_BYTES)?)?;
+        let authenticated = Aad::from(additional_data(&header, plaintext.len()));
+        let nonce = self.nonce(header.number(), explicit);
+        let tag = self.key.seal_in_place_separate_tag(nonce, authenticated, plaintext).ok()?;
+        room.copy_from_slice(tag.as_ref());
+        Some(())
     }
 
     fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
         Nonce::assume_unique_for_key(nonce(&self.iv, number, explicit))
     }
 
-    fn open(&self, record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
+    pub(crate) fn open(&self, record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
         let (explicit, sealed) = record.body().split_at_checked(self.explicit_bytes)?;
         let plaintext_bytes = sealed.len().checked_sub(TAG_BYTES)?;
         let room = room.get_mut(..sealed.len())?;

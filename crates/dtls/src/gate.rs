@@ -6,7 +6,7 @@
 
 use crate::discard::{Discard, Malformation};
 use crate::options::SessionOptions;
-use crate::record::{ContentType, HANDSHAKE_HEADER_BYTES, Record};
+use crate::record::{ContentType, HANDSHAKE_HEADER_BYTES, Record, RecordHeader};
 use crate::replay::{REPLAY_WINDOW_RECORDS, ReplayWindow, WideWindow};
 use crate::suite::Suite;
 use crate::terms::Strictness;
@@ -100,13 +100,25 @@ impl Gate {
             }
             (Phase::Handshaking { .. }, GateMode::Off) => Ok(()),
             (Phase::Established { version, suite, window, .. }, GateMode::On) => {
-                check_established(record, *version, *suite)?;
-                check_number(record, self.mirror, window)
+                check_established(&record.header, *version, *suite)?;
+                check_number(&record.header, self.mirror, window)
             }
             (Phase::Established { window, .. }, GateMode::Off) => match record.header.epoch {
-                1 => check_number(record, self.mirror, window),
+                1 => check_number(&record.header, self.mirror, window),
                 _ => Ok(()),
             },
+        }
+    }
+
+    /// Decides about a record of application data that somebody opened already, by the widest window there is.
+    pub(crate) fn check_opened(&self, header: &RecordHeader) -> Result<(), Discard> {
+        let Phase::Established { version, suite, window, .. } = &self.phase else {
+            return Err(Discard::WrongEpoch);
+        };
+        check_established(header, *version, *suite)?;
+        match check_number(header, self.mirror, window) {
+            Err(Discard::TooOld) => self.check_late(header).unwrap_or(Err(Discard::TooOld)),
+            judged => judged,
         }
     }
 
@@ -121,12 +133,11 @@ impl Gate {
     }
 
     /// Judges by the wider window a record that is too old for OpenSSL's; `None` where there is no other.
-    pub(crate) fn check_late(&self, record: &Record<'_>) -> Option<Result<(), Discard>> {
+    pub(crate) fn check_late(&self, header: &RecordHeader) -> Option<Result<(), Discard>> {
         let Phase::Established { late: Some(late), .. } = &self.phase else {
             return None;
         };
-        (record.header.content_type == ContentType::ApplicationData)
-            .then(|| late.check(record.header.sequence))
+        (header.content_type == ContentType::ApplicationData).then(|| late.check(header.sequence))
     }
 }
 
@@ -196,21 +207,21 @@ fn check_fragments(mut body: &[u8]) -> Result<(), Discard> {
     }
 }
 
-fn check_number(record: &Record<'_>, mirror: ReplayMirror, window: &ReplayWindow) -> Result<(), Discard> {
+fn check_number(header: &RecordHeader, mirror: ReplayMirror, window: &ReplayWindow) -> Result<(), Discard> {
     match mirror {
-        ReplayMirror::On => window.check(record.header.sequence),
+        ReplayMirror::On => window.check(header.sequence),
         ReplayMirror::Off => Ok(()),
     }
 }
 
-fn check_established(record: &Record<'_>, version: u16, suite: Suite) -> Result<(), Discard> {
-    if record.header.epoch != 1 {
+fn check_established(header: &RecordHeader, version: u16, suite: Suite) -> Result<(), Discard> {
+    if header.epoch != 1 {
         return Err(Discard::WrongEpoch);
     }
-    if record.header.version != version {
+    if header.version != version {
         return Err(Malformation::Version.into());
     }
-    if record.body().len() < suite.body_bytes_min() {
+    if usize::from(header.length) < suite.body_bytes_min() {
         return Err(Malformation::ShortBody.into());
     }
     Ok(())

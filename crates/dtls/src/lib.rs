@@ -15,6 +15,7 @@ mod direct;
 mod discard;
 mod doorman;
 mod down;
+mod elsewhere;
 #[expect(unsafe_code, reason = "the one file that may: every block says why it is sound")]
 mod ffi;
 mod gate;
@@ -52,6 +53,7 @@ pub use direct::RecordLayer;
 pub use discard::{Discard, DiscardCounts, Malformation};
 pub use doorman::{COOKIE_BYTES, Doorman, Screening, VerifiedHello};
 pub use down::DownReason;
+pub use elsewhere::{Opened, Opener, ReadyOpener, Unsealed};
 pub use ffi::openssl_version;
 pub use gate::{GateMode, ReplayMirror};
 pub use hello::is_client_hello;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::association::{AssociationConfig, AssociationEvent};
 use crate::discard::DiscardCounts;
 use crate::down::DownReason;
+use crate::elsewhere::Opened;
 use crate::opening::{Opening, Progress};
 use crate::options::Role;
 use crate::outcome::{CloseReason, Outcome};
@@ -65,6 +66,12 @@ impl Live {
             return previous.handle_datagram(datagram, plaintexts, now);
         }
         self.session.handle_datagram(datagram, plaintexts, now)
+    }
+
+    /// Takes in a record that was opened elsewhere, by the keys of the session or of the one before it.
+    pub(crate) fn handle_opened(&mut self, opened: &Opened) -> Option<Outcome> {
+        let of_live = self.session.handle_opened(opened);
+        of_live.or_else(|| self.previous.as_mut()?.0.handle_opened(opened))
     }
 
     pub(crate) fn handle_timeout(

@@ -15,6 +15,7 @@ use crate::context::{Context, PerSession, per_session};
 use crate::direct::{self, DirectRecords, RecordLayer};
 use crate::discard::{Discard, DiscardCounts, Malformation};
 use crate::doorman::VerifiedHello;
+use crate::elsewhere::{Opened, Opener, Unsealed};
 use crate::ffi::{Engine, PLAINTEXT_BYTES_MAX, Step};
 use crate::gate::{Gate, GateMode, HANDSHAKE_MESSAGE_BYTES_MAX};
 use crate::keys::SessionSecrets;
@@ -256,6 +257,56 @@ impl Session {
         }
         self.engine.transport().move_newest(datagram);
         Ok(())
+    }
+
+    /// Adds a record to `datagram` as [`Self::seal_into`] does, but for the sealing, which is left to whoever gets
+    /// `unsealed`. Where OpenSSL protects the records, or what is unsealed there is of another session, it is sealed at
+    /// once.
+    ///
+    /// # Errors
+    /// The same as [`Self::seal_into`].
+    pub fn lay_into(
+        &mut self,
+        front: &[u8],
+        payload: &[u8],
+        datagram: &mut Vec<u8>,
+        unsealed: &mut Unsealed,
+    ) -> Result<(), SendError> {
+        let (Some(direct), State::Established(established)) = (&mut self.direct, &mut self.state) else {
+            return self.seal_into(front, payload, datagram);
+        };
+        let (len, max) = (front.len() + payload.len(), established.payload_bytes_max);
+        if len == 0 || len > max || !unsealed.takes(direct.write_key()) {
+            return self.seal_into(front, payload, datagram);
+        }
+        established.records_sent += 1;
+        let at = direct.lay_out(ContentType::ApplicationData, [front, payload], datagram);
+        unsealed.add(direct.write_key(), at.map_err(|_| SendError::Failed)?, datagram.len());
+        Ok(())
+    }
+
+    /// Returns what opens the records of this session elsewhere, where OpenSSL does not protect them.
+    #[must_use]
+    pub fn opener(&self) -> Option<Opener> {
+        self.established()?;
+        self.direct.as_ref().map(|direct| Opener::of(direct.read_key()))
+    }
+
+    /// Takes in a record that was opened elsewhere; `None` when it is of another session. Its number is judged here, and
+    /// only here.
+    pub fn handle_opened(&mut self, opened: &Opened) -> Option<Outcome> {
+        if self.direct.as_ref()?.read_key().id() != opened.key {
+            return None;
+        }
+        let State::Established(established) = &mut self.state else {
+            return Some(Outcome::NoSession);
+        };
+        if let Err(discard) = self.gate.check_opened(&opened.header) {
+            return Some(self.discard(discard));
+        }
+        established.records_received += u64::from(opened.plaintext_bytes > 0);
+        self.gate.mark(opened.header.sequence);
+        Some(Outcome::Accepted)
     }
 
     fn send_up_to(&mut self, payload: &[u8], max: usize) -> Result<(), SendError> {
@@ -624,7 +675,7 @@ impl Session {
     /// no nonce of ours, and the wider window sees to it that nothing is read twice. `None` where there is no
     /// wider window.
     fn open_late(&mut self, record: &Record<'_>, plaintexts: &mut Plaintexts) -> Option<Outcome> {
-        if let Err(discard) = self.gate.check_late(record)? {
+        if let Err(discard) = self.gate.check_late(&record.header)? {
             return Some(self.discard(discard));
         }
         if self.direct.is_some() {

@@ -4,6 +4,7 @@ mod association;
 mod chance;
 mod cookie;
 mod direct;
+mod elsewhere;
 mod error_queue;
 mod garbage;
 mod handshake;
