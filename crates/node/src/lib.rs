@@ -49,10 +49,10 @@ pub use liveness::{DEAD_AFTER, HELLO_INTERVAL};
 pub use neighbour::ADDRESSES_MAX;
 pub use neighbour_view::{Direction, NeighbourPhase, NeighbourView};
 pub use node::{
-    Ecn, FrameCopy, FrameWay, LinkSessionView, Node, ReplaceError, ReturnPathView, SendError, Sending,
-    WayView,
+    Ecn, FrameCopy, FrameWay, LinkSessionView, Node, ReplaceError, ReturnPathView, Sealing, SendError,
+    Sending, WayView,
 };
-pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit};
+pub use outbound::{BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, OUTBOUND_BYTES_MAX, Transmit, UnsealedTransmit};
 pub use queue::{QUEUE_BYTES_MAX, QUEUES_BYTES_MAX, QueueView, Rate};
 pub use relay::ChosenBy;
 pub use router::{

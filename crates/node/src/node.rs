@@ -33,6 +33,7 @@ use crate::verdict::{Lock, Reason, Verdict};
 
 mod changing;
 mod copies;
+mod elsewhere;
 mod frames;
 mod inner;
 mod mtu;
@@ -84,6 +85,16 @@ pub enum Ecn {
     NotCapable,
     /// It heeds marks: [`peerbound_wire::Flags::ECN_CAPABLE`].
     Capable,
+}
+
+/// When the records of data are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sealing {
+    /// When it is decided where they go: what was just opened lies in the caches.
+    #[default]
+    AtOnce,
+    /// When [`UnsealedTransmit::seal`] says so, on whatever thread: for an owner with more than one.
+    Later,
 }
 
 /// Why a payload did not leave.
@@ -150,6 +161,7 @@ pub struct Node {
     plaintexts: Plaintexts,
     frame: Vec<u8>,
     last_reason: Option<Reason>,
+    sealing: Sealing,
     admission: Admission,
     is_shut_down: bool,
 }
@@ -199,6 +211,7 @@ impl Node {
             plaintexts: Plaintexts::new(),
             frame: Vec::new(),
             last_reason: None,
+            sealing: Sealing::AtOnce,
             is_shut_down: false,
         }
     }

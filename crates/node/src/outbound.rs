@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use peerbound_dtls::Unsealed;
+
 /// Segments in one batch: the kernel's limit for UDP GSO.
 pub const BATCH_SEGMENTS_MAX: usize = 64;
 
@@ -40,12 +42,40 @@ impl Transmit {
     }
 }
 
+/// A [`Transmit`] whose records may still have to be sealed: it can be sent when that is done.
+#[derive(Debug)]
+pub struct UnsealedTransmit {
+    transmit: Transmit,
+    unsealed: Unsealed,
+}
+
+impl UnsealedTransmit {
+    /// Returns where the datagrams go.
+    #[must_use]
+    pub fn destination(&self) -> SocketAddr {
+        self.transmit.destination
+    }
+
+    /// Returns how many bytes they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.transmit.bytes.len()
+    }
+
+    /// Seals what is not sealed, on whatever thread this is. What is left of the list is for [`crate::Node::recycle_list`].
+    #[must_use]
+    pub fn seal(mut self) -> (Transmit, Unsealed) {
+        self.unsealed.seal(&mut self.transmit.bytes);
+        (self.transmit, self.unsealed)
+    }
+}
+
 /// The batches that wait, oldest first.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     /// Bytes of data that may be sealed ahead, as the owner says.
     room: usize,
-    batches: VecDeque<Transmit>,
+    batches: VecDeque<UnsealedTransmit>,
     /// How many batches have left, so that positions can be named for good.
     taken: u64,
     /// The newest batch for a destination, by position, while it takes more.
@@ -53,6 +83,7 @@ pub(crate) struct Outbound {
     bytes: usize,
     refused: u64,
     pool: Vec<Vec<u8>>,
+    lists: Vec<Unsealed>,
 }
 
 impl Outbound {
@@ -65,6 +96,7 @@ impl Outbound {
             bytes: 0,
             refused: 0,
             pool: Vec::new(),
+            lists: Vec::new(),
         }
     }
 
@@ -91,20 +123,20 @@ impl Outbound {
     /// Adds a datagram behind all others for the same destination. Without room it is dropped and
     /// counted, as a full socket buffer would: handshakes send again, strangers ask again.
     pub(crate) fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
-        let written = self.write(destination, datagram.len(), |bytes| {
+        let written = self.write(destination, datagram.len(), |bytes, _| {
             bytes.extend_from_slice(datagram);
             Ok::<_, Infallible>(())
         });
         written.unwrap_or_else(|never| match never {});
     }
 
-    /// Adds a datagram as [`Self::push`] does one of `len` bytes, which `write` adds to what it is given. When it
-    /// fails there is no datagram.
+    /// Adds a datagram as [`Self::push`] does one of `len` bytes, which `write` adds to what it is given; where its record
+    /// is to be sealed later, it says so there. When it fails there is no datagram.
     pub(crate) fn write<E>(
         &mut self,
         destination: SocketAddr,
         len: usize,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Unsealed) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.bytes >= OUTBOUND_BYTES_MAX + CONTROL_BYTES_RESERVED {
             self.refused += 1;
@@ -112,11 +144,11 @@ impl Outbound {
         }
         if let Some(position) = self.open.get(&destination).copied() {
             let index = usize::try_from(position.wrapping_sub(self.taken)).unwrap_or(usize::MAX);
-            if let Some(batch) = self.batches.get_mut(index)
+            if let Some(UnsealedTransmit { transmit: batch, unsealed }) = self.batches.get_mut(index)
                 && fits(batch, len, self.room)
             {
                 let before = batch.bytes.len();
-                write(&mut batch.bytes).inspect_err(|_| batch.bytes.truncate(before))?;
+                write(&mut batch.bytes, unsealed).inspect_err(|_| batch.bytes.truncate(before))?;
                 debug_assert_eq!(batch.bytes.len() - before, len, "segments of a batch have one length");
                 self.bytes += len;
                 if len < batch.segment_bytes {
@@ -126,25 +158,35 @@ impl Outbound {
             }
         }
         let mut bytes = self.pool.pop().unwrap_or_default();
-        if let Err(error) = write(&mut bytes) {
+        let mut unsealed = self.lists.pop().unwrap_or_default();
+        if let Err(error) = write(&mut bytes, &mut unsealed) {
             self.recycle(bytes);
+            self.recycle_list(unsealed);
             return Err(error);
         }
         debug_assert_eq!(bytes.len(), len, "a datagram is as long as was said");
         self.bytes += len;
         self.open.insert(destination, self.taken + self.batches.len() as u64);
-        self.batches.push_back(Transmit { destination, bytes, segment_bytes: len });
+        let transmit = Transmit { destination, bytes, segment_bytes: len };
+        self.batches.push_back(UnsealedTransmit { transmit, unsealed });
         Ok(())
     }
 
-    /// Takes the oldest batch.
+    /// Takes the oldest batch, sealed.
     pub(crate) fn pop(&mut self) -> Option<Transmit> {
+        let (transmit, list) = self.pop_unsealed()?.seal();
+        self.recycle_list(list);
+        Some(transmit)
+    }
+
+    /// Takes the oldest batch.
+    pub(crate) fn pop_unsealed(&mut self) -> Option<UnsealedTransmit> {
         let batch = self.batches.pop_front()?;
-        if self.open.get(&batch.destination) == Some(&self.taken) {
-            self.open.remove(&batch.destination);
+        if self.open.get(&batch.destination()) == Some(&self.taken) {
+            self.open.remove(&batch.destination());
         }
         self.taken += 1;
-        self.bytes -= batch.bytes.len();
+        self.bytes -= batch.bytes();
         Some(batch)
     }
 
@@ -153,6 +195,13 @@ impl Outbound {
         if self.pool.len() < POOL_MAX {
             bytes.clear();
             self.pool.push(bytes);
+        }
+    }
+
+    /// Takes a list back that has nothing on it, for the next batch.
+    pub(crate) fn recycle_list(&mut self, list: Unsealed) {
+        if self.lists.len() < POOL_MAX && list.is_empty() {
+            self.lists.push(list);
         }
     }
 }

@@ -27,6 +27,11 @@ impl Traffic {
         self.bytes_received += frames.bytes() as u64;
     }
 
+    pub(crate) fn receive_one(&mut self, bytes: usize) {
+        self.frames_received += 1;
+        self.bytes_received += bytes as u64;
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.frames_sent += other.frames_sent;
         self.bytes_sent += other.bytes_sent;

@@ -13,7 +13,7 @@ use crate::inner::Content;
 use crate::neighbour::Neighbour;
 use crate::node::copies::FrameWay;
 use crate::node::traces::Traced;
-use crate::node::{Ecn, Node, SendError, Sending};
+use crate::node::{Ecn, Node, Sealing, SendError, Sending};
 use crate::relay::Decision;
 use crate::router::Router;
 use crate::timed_map::TimedMap;
@@ -335,7 +335,11 @@ impl Node {
         link.flush(address, &mut self.outbound);
         let sealed = match datagram_bytes {
             Some(len) => {
-                self.outbound.write(address, len, |datagram| link.association.seal_into(&[], bytes, datagram))
+                let (association, sealing) = (&mut link.association, self.sealing);
+                self.outbound.write(address, len, |datagram, unsealed| match sealing {
+                    Sealing::AtOnce => association.seal_into(&[], bytes, datagram),
+                    Sealing::Later => association.lay_into(&[], bytes, datagram, unsealed),
+                })
             }
             None => link.association.send(bytes).inspect(|()| link.flush(address, &mut self.outbound)),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use peerbound_node::{Ecn, EndToEnd, Node, Sending, Verdict};
+use peerbound_node::{Ecn, EndToEnd, Node, Sealing, Sending, Verdict};
 use peerbound_wire::FlowId;
 
 use crate::support::{Net, Plan, address};
@@ -32,6 +32,40 @@ fn a_relay_in_its_stride_allocates_nothing_for_a_frame() {
             let batch = relay.poll_transmit().expect("the frame goes on");
             assert_eq!((batch.destination, relay.poll_event()), (address(C), None));
             relay.recycle(batch.bytes);
+            std::hint::black_box(relay.poll_timeout());
+        }
+    };
+    pass_on(&datagrams[..WARM_UP]);
+
+    let used = measure(|| pass_on(&datagrams[WARM_UP..]));
+
+    assert_eq!(used.count_total, 0, "{used:?} for {WARM_UP} frames");
+}
+
+/// The same where its records are opened before they come to it, and sealed after they have left.
+#[test]
+fn nor_does_one_whose_records_are_opened_and_sealed_elsewhere() {
+    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.observe_frames = false);
+    net.run_until_up();
+    net.run_for(Duration::from_millis(100));
+    for _ in 0..2 * WARM_UP {
+        net.send(A, C, &[7; 1200]).unwrap();
+    }
+    let datagrams = net.intercept(A, B);
+    let (relay, now) = (&mut net.nodes[B], net.clock.now());
+    relay.set_sealing(Sealing::Later);
+    let opener = relay.opener_at(address(A)).unwrap();
+    let mut plaintext = Vec::new();
+    let mut pass_on = |datagrams: &[Vec<u8>]| {
+        let key = opener.ready().unwrap();
+        for datagram in datagrams {
+            plaintext.clear();
+            let opened = key.open(datagram, &mut plaintext).expect("a record of the session");
+            assert_eq!(relay.handle_opened(address(A), &opened, &mut plaintext, now), Verdict::Accepted);
+            let (batch, list) = relay.poll_unsealed().expect("the frame goes on").seal();
+            assert_eq!((batch.destination, relay.poll_event()), (address(C), None));
+            relay.recycle(batch.bytes);
+            relay.recycle_list(list);
             std::hint::black_box(relay.poll_timeout());
         }
     };

@@ -30,6 +30,7 @@ proptest! {
         plan in plan(),
         loss in prop_oneof![Just(0_u32), 0_u32..40],
         seed in any::<u64>(),
+        elsewhere in any::<bool>(),
         end_to_end in prop_oneof![Just([EndToEnd::Off; 2]), Just([EndToEnd::On; 2]), Just([EndToEnd::On, EndToEnd::Off])],
         deeds in proptest::collection::vec(deed(), 1..60),
     ) {
@@ -40,6 +41,7 @@ proptest! {
             config.inner.default = end_to_end[index % 2];
             config.inner.sessions_max = 2;
         });
+        net.elsewhere = elsewhere;
         net.weather = Weather::new(Conditions { loss, twice: 10, jitter: Duration::from_millis(5), ..FAIR }, seed);
         net.run_for(Duration::from_secs(1));
 

@@ -3,6 +3,7 @@
 mod allocations;
 mod chaos;
 mod conservation;
+mod elsewhere;
 mod facts;
 mod healing;
 mod hostile;

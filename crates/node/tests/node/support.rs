@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peerbound_dtls::{Authority, Context, ContextConfig, KeyHash, Validity};
-use peerbound_node::{Event, FrameAction, FrameDrop, Node, NodeConfig, SendError, Sending, Verdict, node_id};
+use peerbound_node::{
+    Event, FrameAction, FrameDrop, Node, NodeConfig, Sealing, SendError, Sending, Transmit, Verdict, node_id,
+};
 use peerbound_wire::{ErrorMessage, FlowId, Header, NodeId, PacketId};
 
 use crate::vclock::{START_UNIX, VirtualClock};
@@ -61,6 +63,8 @@ pub(crate) struct Net {
     /// Nodes whose place an insider has taken.
     pub(crate) insiders: BTreeMap<usize, Insider>,
     pub(crate) deliveries: Vec<Delivery>,
+    /// Whether records are opened and sealed away from the nodes, as by a daemon with several threads.
+    pub(crate) elsewhere: bool,
 }
 
 pub(crate) fn address(index: usize) -> SocketAddr {
@@ -118,6 +122,7 @@ impl Net {
             handshakes_lost: false,
             insiders: BTreeMap::new(),
             deliveries: Vec::new(),
+            elsewhere: false,
             clock,
             contexts,
             configs,
@@ -330,7 +335,7 @@ impl Net {
                 if let Some(insider) = self.insiders.get_mut(&to) {
                     insider.handle_datagram(&bytes, now);
                 } else {
-                    let verdict = self.nodes[to].handle_datagram(source, &bytes, now);
+                    let verdict = self.hand_to(to, source, &bytes);
                     self.deliveries.push(Delivery { from, to, bytes, verdict });
                 }
                 self.collect(to);
@@ -356,7 +361,7 @@ impl Net {
             datagrams.into_iter().for_each(|datagram| self.put_on_wire(index, address(victim), datagram));
             return;
         }
-        while let Some(batch) = self.nodes[index].poll_transmit() {
+        while let Some(batch) = self.take_batch(index) {
             for datagram in batch.datagrams() {
                 self.put_on_wire(index, batch.destination, datagram.to_vec());
             }
@@ -366,6 +371,29 @@ impl Net {
         }
         let counters = self.nodes[index].counters();
         assert!(counters.is_conserved(), "node {index}: {counters:#?}");
+    }
+
+    /// Gives a datagram to a node: as it came, or opened with what the node gave out for that.
+    fn hand_to(&mut self, to: usize, source: SocketAddr, bytes: &[u8]) -> Verdict {
+        let (node, now) = (&mut self.nodes[to], self.clock.now());
+        let opener = node.opener_at(source).filter(|_| self.elsewhere);
+        let mut plaintext = Vec::new();
+        let opened = opener.and_then(|opener| opener.ready()?.open(bytes, &mut plaintext));
+        match opened {
+            Some(opened) => node.handle_opened(source, &opened, &mut plaintext, now),
+            None => node.handle_datagram(source, bytes, now),
+        }
+    }
+
+    fn take_batch(&mut self, index: usize) -> Option<Transmit> {
+        let node = &mut self.nodes[index];
+        if !self.elsewhere {
+            return node.poll_transmit();
+        }
+        node.set_sealing(Sealing::Later);
+        let (batch, list) = node.poll_unsealed()?.seal();
+        node.recycle_list(list);
+        Some(batch)
     }
 
     fn put_on_wire(&mut self, from: usize, destination: SocketAddr, bytes: Vec<u8>) {
