@@ -14,6 +14,7 @@ use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
 use crate::config::{DaemonConfig, Transport};
+use crate::crew::{Sharing, Workforce};
 use crate::forwards::{ForwardCounters, ForwardError};
 use crate::name_book::NameBook;
 use crate::names::{LookUp, LookUps};
@@ -117,6 +118,8 @@ pub struct StartOptions {
     pub look_up: Option<Box<LookUp>>,
     /// What becomes of the capabilities of the thread that starts the node.
     pub privileges: Privileges,
+    /// When other threads help the data thread, where the configuration has more than one.
+    pub sharing: Sharing,
 }
 
 /// Names for ids, as the configuration gives them.
@@ -131,8 +134,10 @@ pub struct Status {
     pub neighbours: Vec<NeighbourView>,
     /// What the node counted.
     pub counters: Counters,
-    /// What the socket counted.
+    /// What the sockets counted.
     pub socket: SocketCounters,
+    /// How the work is divided.
+    pub workforce: Workforce,
     /// Events that found their queue full.
     pub events_dropped: u64,
     /// What became of IP packets.

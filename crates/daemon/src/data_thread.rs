@@ -7,25 +7,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use peerbound_node::{Event, Node, Transmit};
 use tracing::error;
 
 use crate::clock;
+use crate::crew::Crew;
 use crate::daemon::{Command, Report, Status};
 use crate::forwards::Meter;
-use crate::kernel_buffer::KernelBuffer;
+use crate::lane::Lane;
 use crate::observe::Observer;
 use crate::packets::{PacketPort, PacketSwitch};
-use crate::socket::{BatchSocket, Received};
+use crate::socket::{Received, SocketCounters};
 use crate::taps::Taps;
-use crate::tun::{Outgoing, Tun};
+use crate::tun::Outgoing;
 use crate::watch::Watchers;
 
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
-const TUN: Token = Token(2);
+mod sharing;
+
+/// No lane has this token.
+const WAKER: Token = Token(usize::MAX);
 
 /// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
 /// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
@@ -51,36 +52,33 @@ const FAREWELL_WAIT: Duration = Duration::from_millis(100);
 /// Everything the data thread owns.
 pub(crate) struct DataThread {
     pub(crate) node: Node,
-    pub(crate) socket: BatchSocket,
-    pub(crate) commands: Receiver<Command>,
-    pub(crate) events: Sender<Event>,
+    commands: Receiver<Command>,
+    events: Sender<Event>,
     poll: Poll,
-    /// A batch that found the kernel's buffer full, and how much of it is sent.
-    blocked: Option<(Transmit, usize)>,
-    kernel: KernelBuffer,
+    /// What is ours to serve, whoever else works.
+    lane: Lane,
+    crew: Crew,
     /// How much the node was told that it may seal.
     room_told: usize,
-    /// Whether the poller reports room in the kernel's buffer.
-    watches_for_room: bool,
     events_dropped: u64,
     /// In an experiment: who is told of everything.
     observer: Option<Observer>,
     packets: PacketSwitch,
     taps: Taps,
     watchers: Watchers,
-    /// The interface of this host.
-    tun: Option<Tun>,
-    /// Whether packets may wait at the interface.
-    tun_is_readable: bool,
     forwards: Option<Arc<Meter>>,
 }
 
-/// Whom a data thread serves besides its neighbours.
-pub(crate) struct Local {
+/// What a data thread works with, and for whom besides its neighbours.
+pub(crate) struct Equipment {
+    /// Reports what happens at its lanes.
+    pub(crate) poll: Poll,
+    pub(crate) lane: Lane,
+    /// Who else works.
+    pub(crate) crew: Crew,
+    pub(crate) packets: PacketSwitch,
     /// In an experiment: who is told of everything.
     pub(crate) observer: Option<Observer>,
-    pub(crate) packets: PacketSwitch,
-    pub(crate) tun: Option<Tun>,
 }
 
 enum Turn {
@@ -91,43 +89,39 @@ enum Turn {
     Abort,
 }
 
+/// Makes the poller of a data thread, and what wakes it.
+pub(crate) fn poller() -> io::Result<(Poll, Arc<Waker>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    Ok((poll, waker))
+}
+
 impl DataThread {
     pub(crate) fn new(
         node: Node,
-        mut socket: BatchSocket,
         commands: Receiver<Command>,
         events: Sender<Event>,
-        Local { observer, packets, tun }: Local,
-    ) -> io::Result<(Self, Arc<Waker>)> {
-        let poll = Poll::new()?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        equipment: Equipment,
+    ) -> io::Result<Self> {
+        let Equipment { poll, mut lane, mut crew, packets, observer } = equipment;
+        lane.register(poll.registry())?;
+        crew.lanes().try_for_each(|lane| lane.register(poll.registry()))?;
         let taps = Taps::new(node.observes_sessions());
-        if let Some(tun) = &tun {
-            poll.registry().register(&mut SourceFd(&tun.descriptor()), TUN, Interest::READABLE)?;
-        }
-        let mut kernel = KernelBuffer::new(node.mtu());
-        kernel.note_limit(socket.limit_send_buffer(kernel.limit()));
-        let thread = Self {
+        Ok(Self {
             node,
-            socket,
             commands,
             events,
             poll,
-            blocked: None,
-            kernel,
+            lane,
+            crew,
             room_told: usize::MAX,
-            watches_for_room: false,
             events_dropped: 0,
             observer,
             packets,
             taps,
-            tun_is_readable: tun.is_some(),
-            tun,
             forwards: None,
             watchers: Watchers::default(),
-        };
-        Ok((thread, waker))
+        })
     }
 
     /// Gives the packets that arrive to the forwards, as far as they want them.
@@ -138,11 +132,13 @@ impl DataThread {
 
     /// Runs until it is told to stop, or until nobody is left to tell it.
     pub(crate) fn run(mut self) -> Report {
-        let mut ready = Events::with_capacity(8);
-        let mut is_readable = true;
+        let mut ready = Events::with_capacity(32);
+        self.crew.start();
         loop {
-            is_readable = is_readable && self.receive();
+            self.divide_work();
+            self.receive();
             self.receive_packets();
+            self.hear_crew();
             self.run_timers();
             match self.carry_out_commands() {
                 Turn::Go => {}
@@ -154,38 +150,76 @@ impl DataThread {
                 Turn::Abort => return Report { status: self.status() },
             }
             self.flush();
-            let wait = if is_readable || self.takes_packets() || !self.commands.is_empty() {
-                Some(Duration::ZERO)
-            } else {
-                self.time_left()
-            };
-            if let Err(error) = self.poll.poll(&mut ready, wait)
+            self.crew.bell().goes_to_sleep();
+            let wait = if self.has_work() { Some(Duration::ZERO) } else { self.time_left() };
+            let polled = self.poll.poll(&mut ready, wait);
+            self.crew.bell().is_awake();
+            if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 error!(%error, "The poller failed; the node stops");
                 return self.stop();
             }
-            for event in ready.iter().filter(|event| event.is_readable()) {
-                is_readable |= event.token() == SOCKET;
-                self.tun_is_readable |= event.token() == TUN;
+            for event in &ready {
+                self.lane.note(event);
+                self.crew.lanes().for_each(|lane| lane.note(event));
             }
         }
     }
 
-    /// Receives some batches; returns whether more may wait.
-    fn receive(&mut self) -> bool {
+    /// Whether something is left to do without anything more happening.
+    fn has_work(&mut self) -> bool {
+        let takes_packets = self.takes_packets();
+        let may_receive = |lane: &Lane| lane.is_readable || lane.tun_is_readable && takes_packets;
+        may_receive(&self.lane)
+            || self.crew.lanes().any(|lane| may_receive(lane))
+            || self.crew.has_spoken()
+            || !self.commands.is_empty()
+    }
+
+    /// Whether packets are taken from the interface. While the kernel has no room for what they became they
+    /// wait there, and whoever sends them is slowed down.
+    fn takes_packets(&self) -> bool {
+        !self.lane.is_blocked() && self.crew.room() > 0
+    }
+
+    /// Returns a lane that is ours to serve: our own, or one that a worker does not have at this moment.
+    fn lane_mut(&mut self, number: usize) -> Option<&mut Lane> {
+        match number.checked_sub(1) {
+            None => Some(&mut self.lane),
+            Some(index) => self.crew.lane(index),
+        }
+    }
+
+    /// Receives some batches from each socket.
+    fn receive(&mut self) {
+        for number in 0..=self.crew.len() {
+            if self.lane_mut(number).is_some_and(|lane| lane.is_readable) {
+                self.receive_from(number);
+            }
+        }
+    }
+
+    fn receive_from(&mut self, number: usize) {
         for _ in 0..RECEIVE_BATCHES_PER_TURN {
-            match self.socket.receive_batch() {
+            let Some(lane) = self.lane_mut(number) else { return };
+            match lane.socket.receive_batch() {
                 Ok(received) => {
-                    let may_wait = received.is_full();
-                    self.take_in(&received);
-                    self.socket.give_back(received);
                     // What has come since is reported by the poller; to ask costs a lone datagram a system call more.
+                    lane.is_readable = received.is_full();
+                    let may_wait = lane.is_readable;
+                    self.take_in(&received);
+                    if let Some(lane) = self.lane_mut(number) {
+                        lane.socket.give_back(received);
+                    }
                     if !may_wait {
-                        return false;
+                        return;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    lane.is_readable = false;
+                    return;
+                }
                 Err(error) => {
                     // As ECONNREFUSED, left behind by an earlier datagram to someone else.
                     tracing::debug!(%error, "The kernel reported an error on the socket");
@@ -195,7 +229,6 @@ impl DataThread {
                 }
             }
         }
-        true
     }
 
     /// Hands a batch to the node. What came in goes out before more is taken in, and where the node has sealed as much
@@ -233,33 +266,43 @@ impl DataThread {
         }
     }
 
-    /// Whether packets are taken from the interface. While the kernel has no room for what they became they
-    /// wait there, and whoever sends them is slowed down.
-    fn takes_packets(&self) -> bool {
-        self.tun_is_readable && self.blocked.is_none()
+    /// Takes some packets that this host sends into the overlay. Our own queue comes last: when the kernel moves a flow
+    /// to another, what is in the one that it left is older.
+    fn receive_packets(&mut self) {
+        for number in (0..=self.crew.len()).rev() {
+            if self.takes_packets() && self.lane_mut(number).is_some_and(|lane| lane.tun_is_readable) {
+                self.receive_packets_from(number);
+            }
+        }
     }
 
-    /// Takes some packets that this host sends into the overlay.
-    fn receive_packets(&mut self) {
+    fn receive_packets_from(&mut self, number: usize) {
         let mut now = clock::now();
-        for number in 1..=PACKETS_PER_TURN {
+        self.packets.forget_way();
+        for count in 1..=PACKETS_PER_TURN {
             if !self.takes_packets() {
                 break;
             }
-            let Some(tun) = &mut self.tun else { break };
+            let lane = match number.checked_sub(1) {
+                None => Some(&mut self.lane),
+                Some(index) => self.crew.lane(index),
+            };
+            let Some(Lane { tun: Some(tun), tun_is_readable, .. }) = lane else { break };
             match tun.receive() {
                 Ok(Outgoing { bytes, continues: true }) => {
                     self.packets.send_next(&mut self.node, bytes, now);
                 }
                 Ok(Outgoing { bytes, continues: false }) => self.packets.send(&mut self.node, bytes, now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tun_is_readable = false,
                 Err(error) => {
-                    // As EIO while somebody has set the interface down; the poller tells when it is back.
-                    tracing::debug!(%error, "The interface gives no packet");
-                    self.tun_is_readable = false;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        // As EIO while somebody has set the interface down; the poller tells when it is back.
+                        tracing::debug!(%error, "The interface gives no packet");
+                    }
+                    *tun_is_readable = false;
+                    break;
                 }
             }
-            if number % PACKETS_PER_FLUSH == 0 {
+            if count % PACKETS_PER_FLUSH == 0 {
                 self.flush();
                 now = clock::now();
             }
@@ -304,7 +347,9 @@ impl DataThread {
                 }
                 Ok(Command::Inspect(inspection)) => inspection.carry_out(&mut self.node, now),
                 Ok(Command::Tap { options, outcome }) => {
-                    let _ = outcome.try_send(self.taps.add(options, &mut self.node));
+                    let tap = self.taps.add(options, &mut self.node);
+                    self.divide_work();
+                    let _ = outcome.try_send(tap);
                 }
                 Ok(Command::Watch { watcher, outcome }) => {
                     let _ = outcome.try_send(self.watchers.add(watcher));
@@ -359,68 +404,43 @@ impl DataThread {
     }
 
     fn send_waiting(&mut self) {
+        self.lane.resume(|bytes| self.node.recycle(bytes));
+        self.crew.hand_held();
         self.tell_room();
-        while let Some((batch, sent)) = self.blocked.take().or_else(|| Some((self.next_batch()?, 0))) {
-            let outcome = self.socket.send(&batch, sent);
-            let taken = outcome.map_or_else(|blocked| blocked.sent, |()| batch.bytes.len()) - sent;
-            if taken > 0 {
-                self.kernel.on_taken(taken.div_ceil(batch.segment_bytes.max(1)), taken);
-            }
-            match outcome {
-                Ok(()) => self.node.recycle(batch.bytes),
-                Err(blocked) => {
-                    // The poller reports when there is room; until then the node's queues hold the rest.
-                    self.blocked = Some((batch, blocked.sent));
-                    if let Some(limit) = self.kernel.on_full(clock::now()) {
-                        self.kernel.note_limit(self.socket.limit_send_buffer(limit));
-                    }
-                    break;
-                }
-            }
+        while !self.lane.is_blocked() && self.crew.room() > 0 && self.send_next_batch() {
             self.tell_room();
         }
-        if self.blocked.is_none() {
-            self.kernel.on_idle();
-        }
+        self.lane.note_idle();
         self.tell_room();
-        self.watch_for_room();
+        self.lane.watch_for_room(self.poll.registry());
     }
 
-    /// Tells the node how much it may seal, and what time it is where something waits for that.
-    fn tell_room(&mut self) {
-        let room = self.kernel.room();
-        if room != self.room_told || self.node.has_waiting() {
-            self.room_told = room;
-            self.node.handle_room(room, clock::now());
+    /// Sends the next batch, or gives it to whoever sends it; returns whether there was one.
+    fn send_next_batch(&mut self) -> bool {
+        if self.crew.is_shared() {
+            return self.hand_next_batch();
         }
-    }
-
-    fn next_batch(&mut self) -> Option<Transmit> {
-        let batch = self.node.poll_transmit()?;
+        let Some(batch) = self.node.poll_transmit() else { return false };
         if let Some(observer) = &self.observer {
             observer.on_send(&batch);
         }
         if self.taps.want_datagrams() {
             self.taps.on_send(&batch);
         }
-        Some(batch)
+        self.send_batch(batch);
+        true
     }
 
-    /// Asks the poller to report room in the kernel's buffer while a batch waits for it, and only then:
-    /// every datagram that leaves makes room, and the thread would wake up once for each. To ask again
-    /// reports at once what is so already, so room that came meanwhile is not missed.
-    fn watch_for_room(&mut self) {
-        if self.blocked.is_some() == self.watches_for_room {
-            return;
-        }
-        let interest = match self.blocked {
-            Some(_) => Interest::READABLE | Interest::WRITABLE,
-            None => Interest::READABLE,
-        };
-        match self.poll.registry().reregister(self.socket.source(), SOCKET, interest) {
-            Ok(()) => self.watches_for_room = self.blocked.is_some(),
-            // The next turn asks again; a hello is due before long.
-            Err(error) => error!(%error, "The poller does not take the socket"),
+    fn send_batch(&mut self, batch: Transmit) {
+        self.lane.send(batch, |bytes| self.node.recycle(bytes));
+    }
+
+    /// Tells the node how much it may seal, and what time it is where something waits for that.
+    fn tell_room(&mut self) {
+        let room = self.lane.room().min(self.crew.room());
+        if room != self.room_told || self.node.has_waiting() {
+            self.room_told = room;
+            self.node.handle_room(room, clock::now());
         }
     }
 
@@ -433,20 +453,28 @@ impl DataThread {
             id: self.node.id(),
             neighbours: self.node.neighbours(),
             counters: self.node.counters(),
-            socket: self.socket.counters(),
+            socket: self.socket_counters(),
+            workforce: self.crew.workforce(),
             events_dropped: self.events_dropped,
             packets: self.packets.counters(),
             forwards: self.forwards.as_ref().map(|forwards| forwards.counters()),
         }
     }
 
+    fn socket_counters(&self) -> SocketCounters {
+        let mut counters = self.lane.socket.counters();
+        self.crew.add_counters_to(&mut counters);
+        counters
+    }
+
     fn stop(mut self) -> Report {
+        self.work_alone();
         self.node.shutdown(clock::now());
         self.flush();
         let mut ready = Events::with_capacity(8);
         let started = clock::now();
         // By the clock: what goes on coming in ends every wait at once.
-        while self.blocked.is_some() {
+        while self.lane.is_blocked() {
             let left = FAREWELL_WAIT.saturating_sub(clock::now().saturating_duration_since(started));
             if left.is_zero() {
                 break;

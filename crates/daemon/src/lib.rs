@@ -6,11 +6,13 @@
 mod clock;
 mod config;
 pub mod control;
+mod crew;
 mod daemon;
 mod data_thread;
 mod explain;
 mod forwards;
 mod kernel_buffer;
+mod lane;
 mod lossy;
 mod metrics;
 mod name_book;
@@ -34,6 +36,7 @@ pub use config::{
     NeighbourFile, NodeFile, RecordLayerFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
     RoutesFile, RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
 };
+pub use crew::{Sharing, WORKERS_MAX, Workforce};
 pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, OpenedDaemon, Report, ShutdownError,
     StartError, StartOptions, Status,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 use peerbound_node::Transmit;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Bytes of one receive buffer. With GRO the kernel puts up to 64 KiB side by side, and loses what
 /// does not fit without a word.
@@ -46,6 +47,18 @@ pub(crate) struct Received {
     count: usize,
 }
 
+impl SocketCounters {
+    /// Adds what another socket of the same node counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.receive_calls += other.receive_calls;
+        self.send_calls += other.send_calls;
+        self.from_port_zero += other.from_port_zero;
+        self.send_errors += other.send_errors;
+        self.full += other.full;
+        self.send_buffer_bytes = self.send_buffer_bytes.max(other.send_buffer_bytes);
+    }
+}
+
 impl Received {
     /// Whether no buffer was left over: then more may wait, and else nothing did.
     pub(crate) fn is_full(&self) -> bool {
@@ -71,6 +84,24 @@ impl BatchSocket {
     /// Those of bind(2): the port is in use, the address is not this host's.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         Self::over(std::net::UdpSocket::bind(address)?)
+    }
+
+    /// Binds one more socket beside one that is bound; the kernel shares out what comes for the address, by its source,
+    /// so that whoever sends from one address always reaches one of them (SO_REUSEPORT, socket(7)).
+    ///
+    /// # Errors
+    /// When the kernel does not share addresses.
+    pub(crate) fn bind_beside(&self) -> io::Result<Self> {
+        let address = self.local_address()?;
+        // Not before the first is bound: then two nodes could have one address, and neither would know.
+        SockRef::from(&self.socket).set_reuse_port(true)?;
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(SockRef::from(&self.socket).only_v6()?)?;
+        }
+        socket.set_reuse_port(true)?;
+        socket.bind(&address.into())?;
+        Self::over(socket.into())
     }
 
     /// Takes over a socket that is bound.

@@ -79,7 +79,16 @@ pub enum TunError {
     },
 }
 
-/// The interface.
+/// How many queues an interface has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queues {
+    /// The one that is opened with it.
+    One,
+    /// That, and others that are opened beside it.
+    Several,
+}
+
+/// A queue of the interface.
 pub(crate) struct Tun {
     device: Arc<SyncDevice>,
     splitter: Splitter,
@@ -88,9 +97,13 @@ pub(crate) struct Tun {
 impl Tun {
     /// Makes the interface with our address, up and with the route of the overlay's addresses; returns it,
     /// and what sets more routes into it.
-    pub(crate) fn open(config: &TunConfig, address: Ipv6Addr) -> Result<(Self, Interface), TunError> {
+    pub(crate) fn open(
+        config: &TunConfig,
+        queues: Queues,
+        address: Ipv6Addr,
+    ) -> Result<(Self, Interface), TunError> {
         let name = &config.name;
-        let device = make(config).map_err(|source| error_of(name, source))?;
+        let device = make(config, queues).map_err(|source| error_of(name, source))?;
         let system = |what| move |source| TunError::System { name: name.clone(), what, source };
         device.set_nonblocking(true).map_err(system("it does not work without waiting"))?;
         let index = device.if_index().map_err(system("it has no index"))?;
@@ -104,8 +117,22 @@ impl Tun {
         }
         let (tcp, udp) = (device.tcp_gso(), device.udp_gso());
         tracing::info!(name, %address, mtu = config.mtu, tcp, udp, "The overlay has an interface");
-        let framing = if tcp { Framing::Virtio } else { Framing::Plain };
-        Ok((Self { device: Arc::new(device), splitter: Splitter::new(framing) }, interface))
+        Ok((Self::over(device), interface))
+    }
+
+    fn over(device: SyncDevice) -> Self {
+        let framing = if device.tcp_gso() { Framing::Virtio } else { Framing::Plain };
+        Self { device: Arc::new(device), splitter: Splitter::new(framing) }
+    }
+
+    /// Opens one more queue of an interface that has several: the kernel shares the flows out among them.
+    ///
+    /// # Errors
+    /// When the kernel gives no more, or the interface was made with one.
+    pub(crate) fn another_queue(&self) -> io::Result<Self> {
+        let device = self.device.try_clone()?;
+        device.set_nonblocking(true)?;
+        Ok(Self::over(device))
     }
 
     /// Takes the next packet that this host sends.
@@ -133,9 +160,10 @@ impl Tun {
 }
 
 /// Makes the interface, with segmentation offload unless that is not wanted or the kernel refuses it.
-fn make(config: &TunConfig) -> io::Result<SyncDevice> {
+fn make(config: &TunConfig, queues: Queues) -> io::Result<SyncDevice> {
     let make = |offload| {
         let builder = DeviceBuilder::new().name(&config.name).layer(Layer::L3).packet_information(false);
+        let builder = builder.multi_queue(queues == Queues::Several);
         builder.enable(false).offload(offload).build_sync()
     };
     if config.offload {
@@ -159,25 +187,36 @@ pub(crate) struct TunPort {
     refused: usize,
 }
 
-impl PacketPort for TunPort {
-    fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
+impl TunPort {
+    /// Gives the kernel a packet, or lets it wait for those that it can be put together with.
+    pub(crate) fn put(&mut self, packet: &[u8]) {
         let Self { device, coalescer, refused } = self;
         match coalescer {
             Some(coalescer) => {
-                coalescer.take(&packet.bytes, |frame, packets| write(device, frame, packets, refused));
-                true
+                coalescer.take(packet, |frame, packets| write(device, frame, packets, refused));
             }
-            // A kernel that has no room drops it, as any network may.
-            None => device.send(&packet.bytes).is_ok(),
+            None => write(device, packet, 1, refused),
         }
     }
 
-    fn flush(&mut self) -> usize {
+    /// Gives the kernel what waits; returns how many packets it refused since the last time.
+    pub(crate) fn flush_frames(&mut self) -> usize {
         let Self { device, coalescer, refused } = self;
         if let Some(coalescer) = coalescer {
             coalescer.flush(|frame, packets| write(device, frame, packets, refused));
         }
         std::mem::take(refused)
+    }
+}
+
+impl PacketPort for TunPort {
+    fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
+        self.put(&packet.bytes);
+        true
+    }
+
+    fn flush(&mut self) -> usize {
+        self.flush_frames()
     }
 }
 

@@ -86,6 +86,8 @@ pub struct NodeFile {
     pub e2e: Option<EndToEndFile>,
     /// Who seals and opens the records of established sessions.
     pub record_layer: Option<RecordLayerFile>,
+    /// How many threads may carry data.
+    pub workers: Option<i64>,
 }
 
 /// The values of `routing`.

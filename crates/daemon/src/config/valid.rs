@@ -21,6 +21,7 @@ use crate::config::resolver::ResolverConfig;
 use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
 use crate::config::{rate, reading};
+use crate::crew::WORKERS_MAX;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
@@ -67,6 +68,8 @@ pub struct DaemonConfig {
     pub endpoints: Endpoints,
     /// Where it shows what it counts, over HTTP.
     pub metrics: Option<SocketAddr>,
+    /// How many threads may carry its data, of which one makes all decisions; up to [`crate::WORKERS_MAX`].
+    pub workers: usize,
 }
 
 impl DaemonConfig {
@@ -83,6 +86,7 @@ impl DaemonConfig {
             control: ControlConfig::default(),
             endpoints: Endpoints::new(),
             metrics: None,
+            workers: 1,
         }
     }
 
@@ -177,6 +181,20 @@ impl Validation<'_> {
             control,
             endpoints,
             metrics: file.metrics.map(|metrics| metrics.listen),
+            workers: self.workers(file.node.workers)?,
+        })
+    }
+
+    /// Returns how many threads may carry data: one for each processor, unless the file says otherwise.
+    fn workers(&self, workers: Option<i64>) -> Result<usize, ConfigError> {
+        let Some(workers) = workers else {
+            return Ok(std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX));
+        };
+        usize::try_from(workers).ok().filter(|workers| (1..=WORKERS_MAX).contains(workers)).ok_or_else(|| {
+            let problem = format!(
+                "{workers} threads are out of range: give 1 to {WORKERS_MAX}, or leave it out for one for each processor"
+            );
+            self.value("node.workers", problem)
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, bounded};
 use peerbound_node::{Event, Node, Routing};
@@ -9,16 +10,18 @@ use peerbound_wire::NodeId;
 
 use crate::clock;
 use crate::config::{DaemonConfig, Endpoints, Transport};
+use crate::crew::{Crew, SharedPort, WORKERS_MAX};
 use crate::daemon::{COMMANDS_MAX, Daemon, EVENTS_MAX, NodeHandle, Nodes, StartError, StartOptions, fix_for};
-use crate::data_thread::{DataThread, Local};
+use crate::data_thread::{self, DataThread, Equipment};
 use crate::forwards::Prepared;
+use crate::lane::Lane;
 use crate::name_book::NameBook;
 use crate::names::{LookUp, LookUps, ask_the_system};
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::privileges::{self, Privileges};
 use crate::resolver::OpenedResolver;
 use crate::socket::BatchSocket;
-use crate::tun::{HostRoutes, Interface, RouteKeeper, RouteRule, Tun};
+use crate::tun::{HostRoutes, Interface, Queues, RouteKeeper, RouteRule, Tun};
 
 /// Everything that a node needs of the system: its sockets, its interface, what it listens on for others. What
 /// else the process wants to open with its privileges, it opens before [`Self::start`].
@@ -41,8 +44,11 @@ pub struct OpenedDaemon {
 
 impl OpenedDaemon {
     pub(super) fn open(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, .. } = config;
-        let StartOptions { socket, observer, connect, mut ports, look_up, privileges } = options;
+        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, workers, .. } = config;
+        let StartOptions { socket, observer, connect, mut ports, look_up, privileges, sharing } = options;
+        // Whoever brings a socket or connects one wants to see what comes to that.
+        let helpers =
+            if socket.is_none() && connect.is_none() { workers.clamp(1, WORKERS_MAX) - 1 } else { 0 };
         let bind_error =
             |source: std::io::Error| StartError::Bind { address: listen, fix: fix_for(&source), source };
         let socket =
@@ -62,14 +68,22 @@ impl OpenedDaemon {
         let packet_bytes_max = tun.as_ref().map(|tun| usize::from(tun.mtu));
         let host_routes = tun.as_ref().map(|tun| HostRoutes::of(tun.name.clone()));
         let rule = tun.as_ref().map(|tun| tun.routes.clone());
-        let (tun, interface) = tun.map(|tun| Tun::open(&tun, id.address())).transpose()?.unzip();
+        let queues = if helpers > 0 { Queues::Several } else { Queues::One };
+        let (tun, interface) = tun.map(|tun| Tun::open(&tun, queues, id.address())).transpose()?.unzip();
         let keeping = interface.zip(rule).filter(|(_, rule)| learns_ways && *rule != RouteRule::None);
-        // Last: it takes whatever nobody else wants.
-        ports.extend(tun.iter().map(|tun| Box::new(tun.port()) as Box<dyn PacketPort>));
         let has_tun = tun.is_some();
-        let local = Local { observer, packets: PacketSwitch::new(ports, packet_bytes_max), tun };
-        let (data, waker) =
-            DataThread::new(node, socket, commands_in, events_out, local).map_err(StartError::Thread)?;
+        let (poll, waker) = data_thread::poller().map_err(StartError::Thread)?;
+        let shares = Arc::new(AtomicBool::new(false));
+        let mut port = tun.as_ref().map(|tun: &Tun| SharedPort::new(tun.port(), Arc::clone(&shares)));
+        let lanes = lanes_beside(&socket, tun.as_ref(), helpers, node.mtu());
+        let crew = Crew::new(lanes, port.as_mut(), (Arc::clone(&waker), shares), sharing);
+        let crew = crew.map_err(StartError::Thread)?;
+        // Last: it takes whatever nobody else wants.
+        ports.extend(port.map(|port| Box::new(port) as Box<dyn PacketPort>));
+        let packets = PacketSwitch::new(ports, packet_bytes_max);
+        let lane = Lane::new(0, socket, tun, node.mtu());
+        let equipment = Equipment { poll, lane, crew, packets, observer };
+        let data = DataThread::new(node, commands_in, events_out, equipment).map_err(StartError::Thread)?;
         let handle = NodeHandle { commands, waker };
         let forwards = if services.is_empty() {
             None
@@ -150,4 +164,17 @@ impl OpenedDaemon {
         daemon.resolver = started.transpose()?;
         Ok(daemon)
     }
+}
+
+/// Opens what other threads may serve: for each a socket beside ours, and a queue of the interface. Where the system gives
+/// no more of them, there are fewer threads; one is enough.
+fn lanes_beside(socket: &BatchSocket, tun: Option<&Tun>, helpers: usize, mtu: usize) -> Vec<Lane> {
+    let lane = |number| {
+        let socket = socket.bind_beside()?;
+        Ok(Lane::new(number, socket, tun.map(Tun::another_queue).transpose()?, mtu))
+    };
+    let refused = |error: &std::io::Error| {
+        tracing::warn!(%error, "The system gives no more sockets or queues: fewer threads carry data than there might");
+    };
+    (1..=helpers).map(lane).map_while(|lane: std::io::Result<_>| lane.inspect_err(refused).ok()).collect()
 }

@@ -53,6 +53,11 @@ impl PacketSwitch {
         }
     }
 
+    /// Forgets where the last packet went: the next one comes from elsewhere.
+    pub(crate) fn forget_way(&mut self) {
+        self.way = None;
+    }
+
     fn find_way(
         &mut self,
         overlay: &impl Overlay,

@@ -19,3 +19,4 @@ mod super_packets;
 mod support;
 mod taps;
 mod tun;
+mod workers;
