@@ -14,7 +14,7 @@ use peerbound_wire::{FlowId, NodeId, PacketId};
 
 use crate::clock;
 use crate::config::{DaemonConfig, Transport};
-use crate::crew::{Sharing, Workforce};
+use crate::crew::Workforce;
 use crate::forwards::{ForwardCounters, ForwardError};
 use crate::name_book::NameBook;
 use crate::names::{LookUp, LookUps};
@@ -118,8 +118,6 @@ pub struct StartOptions {
     pub look_up: Option<Box<LookUp>>,
     /// What becomes of the capabilities of the thread that starts the node.
     pub privileges: Privileges,
-    /// When other threads help the data thread, where the configuration has more than one.
-    pub sharing: Sharing,
 }
 
 /// Names for ids, as the configuration gives them.

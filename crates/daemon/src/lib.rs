@@ -34,7 +34,7 @@ pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
     DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, MetricsFile,
     NeighbourFile, NodeFile, RecordLayerFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
-    RoutesFile, RoutingFile, ServicesConfig, ServicesFile, Transport, TunConfig, TunFile,
+    RoutesFile, RoutingFile, ServicesConfig, ServicesFile, SharingFile, Transport, TunConfig, TunFile,
 };
 pub use crew::{Sharing, WORKERS_MAX, Workforce};
 pub use daemon::{

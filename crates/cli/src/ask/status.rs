@@ -28,7 +28,7 @@ pub(crate) fn status(arguments: &StatusArguments, output: &Output) -> CommandRes
 }
 
 fn text(status: &StatusAnswer) -> String {
-    let StatusAnswer { counters, routing, neighbours, .. } = status;
+    let StatusAnswer { counters, routing, neighbours, workers, .. } = status;
     let mut lines = Vec::new();
     let mut row = |label: &str, text: String| lines.push(format!("{label:<11}{text}"));
     let name = status.certificate.as_ref().map_or("(no name)", |certificate| &certificate.name);
@@ -71,6 +71,13 @@ fn text(status: &StatusAnswer) -> String {
     if counters.packets_sent + counters.packets_delivered > 0 || !counters.packets_dropped.is_empty() {
         row("packets", format!("{} sent, {} taken", counters.packets_sent, counters.packets_delivered));
         row("  dropped", reasons(&counters.packets_dropped));
+    }
+    if workers.at_work > 1 {
+        let (at_work, addresses) = (workers.at_work, workers.addresses);
+        row(
+            "threads",
+            format!("{at_work} carry data, {addresses} neighbours by another than the one that decides"),
+        );
     }
     if let Some(interface) = &status.interface {
         row("interface", interface_text(interface));

@@ -88,6 +88,8 @@ pub struct NodeFile {
     pub record_layer: Option<RecordLayerFile>,
     /// How many threads may carry data.
     pub workers: Option<i64>,
+    /// When they do.
+    pub sharing: Option<SharingFile>,
 }
 
 /// The values of `routing`.
@@ -118,6 +120,16 @@ pub enum RecordLayerFile {
     Direct,
     /// OpenSSL.
     Openssl,
+}
+
+/// The values of `sharing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SharingFile {
+    /// As long as one thread cannot do it all.
+    UnderLoad,
+    /// Always.
+    Always,
 }
 
 /// A table `[[neighbour]]`: exactly one of `id` and `certificate` says who it must prove to be.

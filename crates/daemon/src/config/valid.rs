@@ -16,12 +16,14 @@ use crate::config::admission::Trusting;
 use crate::config::control::ControlConfig;
 use crate::config::e2e;
 use crate::config::error::ConfigError;
-use crate::config::file::{ConfigFile, NeighbourFile, RecordLayerFile, ReturnPathFile, RoutingFile};
+use crate::config::file::{
+    ConfigFile, NeighbourFile, RecordLayerFile, ReturnPathFile, RoutingFile, SharingFile,
+};
 use crate::config::resolver::ResolverConfig;
 use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
 use crate::config::{rate, reading};
-use crate::crew::WORKERS_MAX;
+use crate::crew::{Sharing, WORKERS_MAX};
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
@@ -70,6 +72,8 @@ pub struct DaemonConfig {
     pub metrics: Option<SocketAddr>,
     /// How many threads may carry its data, of which one makes all decisions; up to [`crate::WORKERS_MAX`].
     pub workers: usize,
+    /// When they do.
+    pub sharing: Sharing,
 }
 
 impl DaemonConfig {
@@ -87,6 +91,7 @@ impl DaemonConfig {
             endpoints: Endpoints::new(),
             metrics: None,
             workers: 1,
+            sharing: Sharing::default(),
         }
     }
 
@@ -182,6 +187,10 @@ impl Validation<'_> {
             endpoints,
             metrics: file.metrics.map(|metrics| metrics.listen),
             workers: self.workers(file.node.workers)?,
+            sharing: match file.node.sharing {
+                None | Some(SharingFile::UnderLoad) => Sharing::UnderLoad,
+                Some(SharingFile::Always) => Sharing::Always,
+            },
         })
     }
 

@@ -29,6 +29,6 @@ pub use reload::{ReloadAnswer, ReloadedKey};
 pub use routes::{CandidateAnswer, LearnedAnswer, ReturnPathAnswer, RouteAnswer, RoutesAnswer};
 pub use status::{
     CertificateAnswer, CountersAnswer, HostRouteAnswer, InterfaceAnswer, NeighbourCount, RoutingAnswer,
-    SocketAnswer, StatusAnswer,
+    SocketAnswer, StatusAnswer, WorkersAnswer,
 };
 pub use trace::{HopAnswer, TraceAnswer};

@@ -44,8 +44,10 @@ pub struct OpenedDaemon {
 
 impl OpenedDaemon {
     pub(super) fn open(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
-        let DaemonConfig { node, listen, services, names, tun, resolver, endpoints, workers, .. } = config;
-        let StartOptions { socket, observer, connect, mut ports, look_up, privileges, sharing } = options;
+        let DaemonConfig {
+            node, listen, services, names, tun, resolver, endpoints, workers, sharing, ..
+        } = config;
+        let StartOptions { socket, observer, connect, mut ports, look_up, privileges } = options;
         // Whoever brings a socket or connects one wants to see what comes to that.
         let helpers =
             if socket.is_none() && connect.is_none() { workers.clamp(1, WORKERS_MAX) - 1 } else { 0 };

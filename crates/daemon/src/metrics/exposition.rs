@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::crew::Workforce;
 use crate::daemon::Status;
 use crate::packets::PacketDrop;
 
@@ -71,6 +72,14 @@ impl Look {
             let help = "When the node's certificate expires, in seconds since 1970";
             page.gauge("certificate_expiry_timestamp_seconds", help, expires)?;
         }
+        let Workforce { threads, at_work, shared, .. } = self.status.workforce;
+        page.gauge("threads", "Threads that can carry data", count(threads))?;
+        page.gauge("threads_at_work", "Threads that carry data at this moment", count(at_work))?;
+        page.counter(
+            "work_shared",
+            "Times that one thread could not do it all and others began to help",
+            shared,
+        )?;
         page.gauge("destinations_reachable", "Nodes to which there is a learned way", count(self.reachable))?;
         for (name, help, value) in [
             ("datagrams_received", "Datagrams that arrived", counters.datagrams_received),

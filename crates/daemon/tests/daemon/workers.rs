@@ -18,13 +18,13 @@ const THREADS: usize = 3;
 /// A relay whose work is always shared, between two neighbours of which at least one comes by the socket of another
 /// thread than the data thread.
 fn chain(members: &Members, end_to_end: EndToEnd) -> [Daemon; 3] {
-    let b = members.start_deployed(1, LOOPBACK, &[(0, None), (2, None)], &[], |config, options| {
-        (config.workers, options.sharing) = (THREADS, Sharing::Always);
+    let b = members.start_deployed(1, LOOPBACK, &[(0, None), (2, None)], &[], |config, _| {
+        (config.workers, config.sharing) = (THREADS, Sharing::Always);
     });
     let end = |index, other| {
         let neighbours = [(1, Some(b.address()))];
-        members.start_deployed(index, LOOPBACK, &neighbours, &[(other, 1)], |config, options| {
-            (config.workers, options.sharing) = (THREADS, Sharing::Always);
+        members.start_deployed(index, LOOPBACK, &neighbours, &[(other, 1)], |config, _| {
+            (config.workers, config.sharing) = (THREADS, Sharing::Always);
             config.node.inner.default = end_to_end;
         })
     };
@@ -111,7 +111,7 @@ fn while_datagrams_are_captured_one_thread_works_and_afterwards_all_again() {
     while let Ok(copy) = tap.copies().try_recv() {
         match copy.what {
             Copied::Arrived { from, bytes, .. } => {
-                came += u32::from(from == a.address() && bytes.len() > 1000)
+                came += u32::from(from == a.address() && bytes.len() > 1000);
             }
             Copied::Sent { to, bytes } => went += u32::from(to == c.address() && bytes.len() > 1000),
             Copied::Frame(_) | Copied::Secrets { .. } => {}
@@ -133,8 +133,8 @@ fn a_neighbour_that_was_restarted_is_met_anew_and_a_node_that_ends_leaves_its_ad
 
     let address = a.address();
     a.abort(DEADLINE).unwrap();
-    let a = members.start_deployed(0, address, &[(1, Some(b.address()))], &[(2, 1)], |config, options| {
-        (config.workers, options.sharing) = (THREADS, Sharing::Always);
+    let a = members.start_deployed(0, address, &[(1, Some(b.address()))], &[(2, 1)], |config, _| {
+        (config.workers, config.sharing) = (THREADS, Sharing::Always);
     });
     wait_until("it is back", || a.send(c.id(), FlowId(9), false, vec![0; 4]).is_ok());
     wait_for(&c, "and reached", delivery);

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::crew::Workforce;
 use crate::socket::SocketCounters;
 
 /// The node in one look.
@@ -38,10 +39,25 @@ pub struct StatusAnswer {
     pub routing: RoutingAnswer,
     /// The interface of this host into the overlay; nothing where there is none.
     pub interface: Option<InterfaceAnswer>,
+    /// The threads that carry data.
+    pub workers: WorkersAnswer,
     /// What was counted since the start.
     pub counters: CountersAnswer,
     /// What an operator should look at, a sentence each.
     pub warnings: Vec<String>,
+}
+
+/// The threads that carry data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkersAnswer {
+    /// Those that can.
+    pub threads: usize,
+    /// Those that do at this moment.
+    pub at_work: usize,
+    /// Addresses of neighbours whose datagrams are opened and sealed by others than the thread that decides.
+    pub addresses: usize,
+    /// Times that one thread could not do it all and others began to help.
+    pub shared: u64,
 }
 
 /// Our own certificate.
@@ -145,6 +161,13 @@ pub struct SocketAnswer {
     pub from_port_zero: u64,
     /// Batches that the kernel refused to send.
     pub send_errors: u64,
+}
+
+impl WorkersAnswer {
+    pub(crate) fn of(workforce: Workforce) -> Self {
+        let Workforce { threads, at_work, addresses, shared } = workforce;
+        Self { threads, at_work, addresses, shared }
+    }
 }
 
 impl SocketAnswer {

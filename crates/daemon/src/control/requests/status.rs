@@ -8,7 +8,7 @@ use crate::clock;
 use crate::control::CONTROL_VERSION;
 use crate::control::answers::{
     CertificateAnswer, CountersAnswer, HostRouteAnswer, InterfaceAnswer, NeighbourCount, RoutingAnswer,
-    SocketAnswer, StatusAnswer,
+    SocketAnswer, StatusAnswer, WorkersAnswer,
 };
 use crate::control::desk::Desk;
 use crate::control::error::Refusal;
@@ -70,6 +70,7 @@ pub(crate) fn status(desk: &Desk) -> Result<StatusAnswer, Refusal> {
         }),
         certificate,
         routing,
+        workers: WorkersAnswer::of(status.workforce),
         counters: counters(&status),
     })
 }
