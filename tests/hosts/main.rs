@@ -25,5 +25,6 @@ mod super_packets;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;
+mod threads;
 mod topologies;
 mod wire;

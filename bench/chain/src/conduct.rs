@@ -1,7 +1,7 @@
 //! Conducts a run: opens one subject after another, in turn in every round, so that each ratio is taken
 //! between neighbours in time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -16,7 +16,7 @@ use crate::figures::Figures;
 use crate::measure::{Extent, Measurement};
 use crate::plot::plot;
 use crate::report::{Report, Sample};
-use crate::subject::{Setting, Subject};
+use crate::subject::{Measured, Setting, Subject};
 
 /// Seconds of each measurement of a first look.
 const QUICK_SECONDS: f64 = 1.0;
@@ -32,6 +32,7 @@ pub(crate) fn conduct(options: Options) -> anyhow::Result<ExitCode> {
         "{} is not there: `cargo build --release -p peerbound`, or give --peerbound",
         peerbound.display()
     );
+    let measured = Measured { program: &peerbound, node: &options.node };
     let (rounds, seconds) =
         if options.quick { (1, QUICK_SECONDS) } else { (options.rounds, options.seconds) };
     let extent = Extent { seconds, segments: options.udp_gso };
@@ -42,7 +43,7 @@ pub(crate) fn conduct(options: Options) -> anyhow::Result<ExitCode> {
     for round in 1..=rounds {
         for subject in &subjects {
             eprintln!("round {round} of {rounds}: {subject}");
-            let figures = measure(*subject, &peerbound, &folder, (options.offloads, extent))
+            let figures = measure(*subject, measured, &folder, (options.offloads, extent))
                 .with_context(|| format!("{subject} cannot be measured"))?;
             samples.push(Sample { round, subject: *subject, figures });
         }
@@ -82,14 +83,14 @@ fn present(chosen: &[Subject]) -> Vec<Subject> {
 
 fn measure(
     subject: Subject,
-    peerbound: &Path,
+    measured: Measured<'_>,
     parent: &TempDir,
     (offloads, extent): (Offloads, Extent),
 ) -> anyhow::Result<Figures> {
     let mut tried = 0;
     loop {
         tried += 1;
-        match measure_once(subject, peerbound, parent, (offloads, extent)) {
+        match measure_once(subject, measured, parent, (offloads, extent)) {
             Err(error) if tried < TRIES => eprintln!("once more, for {error:#}"),
             done => return done,
         }
@@ -98,13 +99,13 @@ fn measure(
 
 fn measure_once(
     subject: Subject,
-    peerbound: &Path,
+    measured: Measured<'_>,
     parent: &TempDir,
     (offloads, extent): (Offloads, Extent),
 ) -> anyhow::Result<Figures> {
     let folder = TempDir::with_prefix_in("subject-", parent.path())?;
     let chain = Chain::new(offloads)?;
-    let setting = Setting { peerbound, folder: folder.path() };
+    let setting = Setting { measured, folder: folder.path() };
     let mut open = subject.open(&chain, &setting)?;
     Measurement::new(&chain, folder.path(), &mut open, extent).run()
 }

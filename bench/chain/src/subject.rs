@@ -32,11 +32,17 @@ pub(crate) enum Subject {
     Boringtun,
 }
 
+/// The program that is measured, and lines for the table `[node]` of its nodes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) node: &'a [String],
+}
+
 /// What subjects need to know.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
-    /// The program that is measured.
-    pub(crate) peerbound: &'a Path,
+    pub(crate) measured: Measured<'a>,
     /// A folder for certificates, configurations, sockets and logs.
     pub(crate) folder: &'a Path,
 }

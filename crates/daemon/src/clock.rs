@@ -1,22 +1,11 @@
 //! The one place that asks the machine for the time and for chance.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Returns the time by which everything in a node is ordered.
 #[must_use]
 pub fn now() -> Instant {
     Instant::now()
-}
-
-/// Returns for how long the calling thread has had a processor.
-pub(crate) fn thread_time() -> Duration {
-    #[cfg(target_os = "linux")]
-    {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Duration::try_from(time).unwrap_or_default()
-    }
-    #[cfg(not(target_os = "linux"))]
-    Duration::ZERO
 }
 
 /// Returns the time of day in seconds since 1970, by which certificates are judged.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::crew::bell::Bell;
 use crate::crew::deliveries::{DELIVERIES_MAX, Deliveries};
 use crate::crew::load::Load;
 use crate::crew::post::{ARRIVALS_MAX, HANDOVERS_MAX, Handover, Post, WORDS_MAX};
+use crate::crew::times::{ThreadTimes, Times};
 use crate::crew::worker::{Channels, Worker};
 use crate::lane::Lane;
 use crate::socket::SocketCounters;
@@ -32,6 +34,7 @@ mod bell;
 mod deliveries;
 mod load;
 mod post;
+mod times;
 mod worker;
 
 pub use load::Sharing;
@@ -78,6 +81,8 @@ pub(crate) struct Crew {
     /// The same, for the port of this host's packets.
     shares: Arc<AtomicBool>,
     load: Load,
+    /// The times of the data thread, once it runs.
+    times: Option<ThreadTimes>,
     times_shared: u64,
     counted: SocketCounters,
 }
@@ -128,6 +133,7 @@ impl Crew {
             is_shared: false,
             shares,
             load,
+            times: None,
             times_shared: 0,
             counted: SocketCounters::default(),
         })
@@ -136,6 +142,7 @@ impl Crew {
     /// Lets the workers run, from the thread that calls; they have nothing to do yet. Where there can be no more threads,
     /// there are fewer of them.
     pub(crate) fn start(&mut self) {
+        self.times = Some(ThreadTimes::of_this_thread());
         for (index, post) in self.posts.iter_mut().enumerate() {
             if let Err(error) = post.start(format!("worker-{}", index + 1)) {
                 tracing::warn!(%error, "The system gives no more threads: fewer carry data than there might");
@@ -192,8 +199,9 @@ impl Crew {
         if self.posts.is_empty() || !(self.load.is_due(now) || self.is_shared() && !may_share) {
             return None;
         }
-        let by_workers: Duration = self.posts.iter().map(|post| post.gauge.used()).sum();
-        self.load.judge(clock::thread_time() + by_workers, may_share, now)
+        let own = self.times.as_ref().map_or_else(Times::default, ThreadTimes::read);
+        let all = self.posts.iter().map(|post| post.gauge.times()).fold(own, Times::add);
+        self.load.judge(all, may_share, now)
     }
 
     /// Gives the workers their lanes.

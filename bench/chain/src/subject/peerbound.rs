@@ -51,14 +51,14 @@ pub(super) fn open(chain: &Chain, setting: &Setting<'_>, end_to_end: &str) -> an
     let mut programs = Vec::new();
     for (cast, host) in CAST.iter().zip([&chain.a, &chain.b, &chain.c]) {
         run(setting, &["pki", "--json", "issue", "--dir", "pki", cast.name])?;
-        std::fs::write(folder.join(file_of(cast)), config(cast, end_to_end))?;
+        std::fs::write(folder.join(file_of(cast)), config(cast, end_to_end, setting.measured.node))?;
         programs.push((cast, host));
     }
     let started: anyhow::Result<Vec<_>> = programs
         .into_iter()
         .map(|(cast, host)| {
             let file = folder.join(file_of(cast)).display().to_string();
-            let program = setting.peerbound.display().to_string();
+            let program = setting.measured.program.display().to_string();
             Program::start(host, (cast.name, folder), &[&program, "run", "-c", &file])
         })
         .collect();
@@ -76,11 +76,11 @@ fn file_of(cast: &Cast) -> String {
     format!("{}.toml", cast.name)
 }
 
-fn config(cast: &Cast, end_to_end: &str) -> String {
-    let (name, address) = (cast.name, cast.address);
+fn config(cast: &Cast, end_to_end: &str, lines: &[String]) -> String {
+    let (name, address, lines) = (cast.name, cast.address, lines.join("\n"));
     let mut text = format!(
         "[node]\ncertificate = \"pki/{name}.pem\"\nkey = \"pki/{name}.key\"\nroots = [\"pki/ca.pem\"]\n\
-         listen = \"{address}:{PORT}\"\nmtu = {LINK_MTU}\ne2e = \"{end_to_end}\"\n\
+         listen = \"{address}:{PORT}\"\nmtu = {LINK_MTU}\ne2e = \"{end_to_end}\"\n{lines}\n\
          [control]\nsocket = \"{name}.sock\"\n"
     );
     let mut put =
@@ -139,7 +139,7 @@ fn overlay_address(setting: &Setting<'_>, name: &str) -> anyhow::Result<Ipv6Addr
 
 /// Runs the program in the folder and returns the JSON that it prints, if it prints any.
 fn run(setting: &Setting<'_>, words: &[&str]) -> anyhow::Result<Value> {
-    run_in(setting.folder, setting.peerbound, words)
+    run_in(setting.folder, setting.measured.program, words)
 }
 
 fn run_in(folder: &Path, program: &Path, words: &[&str]) -> anyhow::Result<Value> {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn only_the_ends_have_interfaces() {
-        let texts = CAST.map(|cast| config(&cast, "on"));
+        let texts = CAST.map(|cast| config(&cast, "on", &[]));
 
         assert_eq!(texts.each_ref().map(|text| text.contains("[tun]")), [true, false, true]);
         assert!(texts[0].contains("address = \"10.77.1.2:7001\""), "{}", texts[0]);

@@ -1,10 +1,12 @@
 //! When more threads are worth it. Pure: times are arguments.
 //!
 //! A frame that crosses threads costs more than one that does not, so as long as one thread has the time it does all.
-//! When it has a processor to itself and is still not done, others help. Where it does not get a processor, more threads
-//! would only wait beside it.
+//! When it has a processor to itself and is still not done, others help. Where processors are scarce they would only
+//! wait for one beside it: that shows when they are tried, and they are not tried again for a while.
 
 use std::time::{Duration, Instant};
+
+use crate::crew::times::Times;
 
 /// How long the data thread must have been busy before others help: some turns, and no more than a queue takes.
 const BUSY_TIME: Duration = Duration::from_millis(10);
@@ -12,11 +14,21 @@ const BUSY_TIME: Duration = Duration::from_millis(10);
 /// How busy that is: in percent of a processor.
 const BUSY_PERCENT: u32 = 90;
 
-/// How long it must have been quiet before it does all by itself again: longer than a flow's pauses.
-const QUIET_TIME: Duration = Duration::from_millis(500);
+/// How often it is looked at while others help.
+const LOOK_TIME: Duration = Duration::from_millis(50);
 
-/// How quiet that is: all threads together, in percent of a processor.
+/// How quiet it must be before the data thread does all by itself again: all threads together, in percent of a processor.
 const QUIET_PERCENT: u32 = 60;
+
+/// How many looks it must be so: half a second, longer than the pauses of a flow.
+const QUIET_LOOKS: u32 = 10;
+
+/// How long threads wait for a processor where there are not enough: in percent of the time that they have one. To be woken takes some, too.
+const SCARCE_PERCENT: u32 = 30;
+
+/// How long others are not tried again after processors were scarce: twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,39 +54,75 @@ pub enum Sharing {
 pub(crate) struct Load {
     sharing: Sharing,
     division: Division,
+    /// When it was last looked at, and the times of all threads then.
     since: Instant,
-    /// What all threads had used then.
-    used: Duration,
+    times: Times,
+    /// Looks one after the other at which it was quiet.
+    quiet_looks: u32,
+    /// Until when others are not tried, and how long that is.
+    alone_until: Instant,
+    pause: Duration,
 }
 
 impl Load {
     pub(crate) fn new(sharing: Sharing, now: Instant) -> Self {
-        Self { sharing, division: Division::Alone, since: now, used: Duration::ZERO }
+        Self {
+            sharing,
+            division: Division::Alone,
+            since: now,
+            times: Times::default(),
+            quiet_looks: 0,
+            alone_until: now,
+            pause: Duration::ZERO,
+        }
     }
 
     /// Whether the time has come to [judge](Self::judge) again.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let span = match self.division {
             Division::Alone => BUSY_TIME,
-            Division::Shared => QUIET_TIME,
+            Division::Shared => LOOK_TIME,
         };
         now.saturating_duration_since(self.since) >= span
     }
 
-    /// Judges by the processor time that all threads have used so far; returns how the work is to be divided from here on,
-    /// where that is another way than before. `may_share` says whether it may be shared at all.
-    pub(crate) fn judge(&mut self, used: Duration, may_share: bool, now: Instant) -> Option<Division> {
+    /// Judges by the times of all threads so far; returns how the work is to be divided from here on, where that is another
+    /// way than before. `may_share` says whether it may be shared at all.
+    pub(crate) fn judge(&mut self, times: Times, may_share: bool, now: Instant) -> Option<Division> {
         let span = now.saturating_duration_since(self.since);
-        let busy = used.saturating_sub(self.used);
-        (self.since, self.used) = (now, used);
-        let wanted = match (self.sharing, self.division) {
+        let passed = times - self.times;
+        (self.since, self.times) = (now, times);
+        let wanted = match self.sharing {
             _ if !may_share => Division::Alone,
-            (Sharing::Always, _) => Division::Shared,
-            (Sharing::UnderLoad, Division::Alone) if busy * 100 >= span * BUSY_PERCENT => Division::Shared,
-            (Sharing::UnderLoad, Division::Shared) if busy * 100 < span * QUIET_PERCENT => Division::Alone,
-            (Sharing::UnderLoad, division) => division,
+            Sharing::Always => Division::Shared,
+            Sharing::UnderLoad => self.wanted(passed, span, now),
         };
         (std::mem::replace(&mut self.division, wanted) != wanted).then_some(wanted)
+    }
+
+    fn wanted(&mut self, passed: Times, span: Duration, now: Instant) -> Division {
+        let is_below = |time: Duration, percent, of: Duration| time * 100 < of * percent;
+        match self.division {
+            Division::Alone => {
+                self.quiet_looks = 0;
+                let is_busy = !is_below(passed.used, BUSY_PERCENT, span);
+                if is_busy && now >= self.alone_until { Division::Shared } else { Division::Alone }
+            }
+            Division::Shared if !is_below(passed.waited, SCARCE_PERCENT, passed.used) => {
+                self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+                self.alone_until = now + self.pause;
+                Division::Alone
+            }
+            Division::Shared => {
+                let is_quiet = is_below(passed.used, QUIET_PERCENT, span);
+                self.quiet_looks = if is_quiet { self.quiet_looks + 1 } else { 0 };
+                if self.quiet_looks < QUIET_LOOKS {
+                    return Division::Shared;
+                }
+                self.pause = Duration::ZERO;
+                Division::Alone
+            }
+        }
     }
 }
 
@@ -83,38 +131,58 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    /// Lets so many milliseconds pass, of which all threads together were busy for so many.
-    fn pass(load: &mut Load, millis: u64, busy: u64) -> Option<Division> {
+    /// Lets so many milliseconds pass, in which all threads together had a processor for so many, and none for so many.
+    fn pass(load: &mut Load, millis: u64, used: u64, waited: u64) -> Option<Division> {
         let now = load.since + Duration::from_millis(millis);
         assert!(load.is_due(now));
-        load.judge(load.used + Duration::from_millis(busy), true, now)
+        let [used, waited] = [used, waited].map(Duration::from_millis);
+        load.judge(load.times + Times { used, waited }, true, now)
     }
 
     #[test]
-    fn others_help_when_one_processor_is_not_enough_and_until_it_would_be() {
+    fn others_help_when_one_processor_is_not_enough_and_until_it_would_be_for_half_a_second() {
         let mut load = Load::new(Sharing::UnderLoad, clock::now());
 
-        assert_eq!(pass(&mut load, 10, 8), None);
-        assert_eq!(pass(&mut load, 10, 10), Some(Division::Shared));
-        assert_eq!(pass(&mut load, 500, 900), None);
-        assert_eq!(pass(&mut load, 500, 350), None, "one alone would be on the edge again");
-        assert_eq!(pass(&mut load, 500, 200), Some(Division::Alone));
+        assert_eq!(pass(&mut load, 10, 8, 0), None);
+        assert_eq!(pass(&mut load, 10, 10, 0), Some(Division::Shared));
+        assert_eq!(pass(&mut load, 50, 90, 20), None);
+        assert!((0..9).all(|_| pass(&mut load, 50, 20, 0).is_none()));
+        assert_eq!(pass(&mut load, 50, 35, 0), None, "one alone would be on the edge again");
+        assert!((0..9).all(|_| pass(&mut load, 50, 20, 0).is_none()));
+        assert_eq!(pass(&mut load, 50, 20, 0), Some(Division::Alone));
+        assert_eq!(pass(&mut load, 10, 10, 0), Some(Division::Shared), "and again at once");
     }
 
     #[test]
     fn where_the_thread_waits_for_a_processor_no_others_are_called() {
         let mut load = Load::new(Sharing::UnderLoad, clock::now());
 
-        assert!((0..100).all(|_| pass(&mut load, 20, 10).is_none()));
+        assert!((0..100).all(|_| pass(&mut load, 20, 10, 10).is_none()));
+    }
+
+    #[test]
+    fn where_helping_threads_wait_for_processors_they_are_tried_less_and_less() {
+        let mut load = Load::new(Sharing::UnderLoad, clock::now());
+        let mut tries = 0;
+
+        for _ in 0..60_000 {
+            match load.division {
+                Division::Alone => tries += u32::from(pass(&mut load, 10, 10, 0).is_some()),
+                Division::Shared => assert_eq!(pass(&mut load, 50, 50, 25), Some(Division::Alone)),
+            }
+        }
+
+        // Ten minutes: after 1, 2, 4, 8, 16, 32 seconds, and then once a minute.
+        assert_eq!(tries, 1 + 6 + 8);
     }
 
     #[test]
     fn whoever_may_not_share_does_not_and_goes_back_to_one_thread() {
         let mut load = Load::new(Sharing::Always, clock::now());
-        let later = |load: &Load| load.since + QUIET_TIME;
+        let later = |load: &Load| load.since + LOOK_TIME;
 
-        assert_eq!(load.judge(Duration::ZERO, false, later(&load)), None);
-        assert_eq!(load.judge(Duration::ZERO, true, later(&load)), Some(Division::Shared));
-        assert_eq!(load.judge(Duration::ZERO, false, later(&load)), Some(Division::Alone));
+        assert_eq!(load.judge(Times::default(), false, later(&load)), None);
+        assert_eq!(load.judge(Times::default(), true, later(&load)), Some(Division::Shared));
+        assert_eq!(load.judge(Times::default(), false, later(&load)), Some(Division::Alone));
     }
 }

@@ -15,6 +15,7 @@ use peerbound_node::UnsealedTransmit;
 use crate::crew::arrivals::Arrivals;
 use crate::crew::bell::Bell;
 use crate::crew::deliveries::{DELIVERIES_MAX, Deliveries};
+use crate::crew::times::Times;
 use crate::crew::worker::Worker;
 use crate::lane::Lane;
 
@@ -70,34 +71,43 @@ pub(crate) struct Gauge {
     pub(crate) bell: Bell,
     /// Bytes that its socket takes at a time; none while the kernel's buffer is full.
     room: AtomicUsize,
-    /// Nanoseconds for which it had a processor.
+    /// Nanoseconds for which it had a processor, and for which it wanted one.
     used: AtomicU64,
+    waited: AtomicU64,
     /// Packets that this host's kernel did not take, since somebody asked last.
     refused: AtomicUsize,
 }
 
 impl Gauge {
     pub(crate) fn new(bell: Bell) -> Self {
-        let (room, used, refused) = (AtomicUsize::new(usize::MAX), AtomicU64::new(0), AtomicUsize::new(0));
-        Self { bell, room, used, refused }
+        let [used, waited] = [0, 0].map(AtomicU64::new);
+        Self { bell, room: AtomicUsize::new(usize::MAX), used, waited, refused: AtomicUsize::new(0) }
     }
 
     pub(crate) fn room(&self) -> usize {
         self.room.load(Ordering::Acquire)
     }
 
-    pub(crate) fn used(&self) -> Duration {
-        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    pub(crate) fn times(&self) -> Times {
+        let [used, waited] = [&self.used, &self.waited].map(|time| time.load(Ordering::Relaxed));
+        Times { used: Duration::from_nanos(used), waited: Duration::from_nanos(waited) }
     }
 
     pub(crate) fn take_refused(&self) -> usize {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
-    pub(crate) fn show(&self, room: usize, used: Duration, refused: usize) {
+    pub(crate) fn show(&self, room: usize, refused: usize) {
         self.room.store(room, Ordering::Release);
-        self.used.store(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.refused.fetch_add(refused, Ordering::Relaxed);
+        if refused > 0 {
+            self.refused.fetch_add(refused, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn show_times(&self, times: Times) {
+        for (time, shown) in [(times.used, &self.used), (times.waited, &self.waited)] {
+            shown.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
     }
 }
 

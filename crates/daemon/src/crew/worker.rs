@@ -18,6 +18,7 @@ use crate::crew::arrivals::Arrivals;
 use crate::crew::bell::Bell;
 use crate::crew::deliveries::Deliveries;
 use crate::crew::post::{Gauge, Handover, Word};
+use crate::crew::times::ThreadTimes;
 use crate::lane::Lane;
 use crate::tun::{Outgoing, TunPort};
 
@@ -29,6 +30,9 @@ const OPENERS_MAX: usize = 4096;
 
 /// Packets taken from the interface in one turn.
 const PACKETS_PER_TURN: usize = 128;
+
+/// How often a worker says how busy it was.
+const LOOK_TIME: Duration = Duration::from_millis(10);
 
 /// One helping thread.
 pub(crate) struct Worker {
@@ -85,7 +89,14 @@ impl Worker {
     /// Runs until the data thread has gone.
     pub(crate) fn run(mut self) {
         let mut ready = Events::with_capacity(8);
+        let times = ThreadTimes::of_this_thread();
+        let mut looked_at = clock::now();
         while self.turn().is_continue() {
+            let now = clock::now();
+            if now.saturating_duration_since(looked_at) >= LOOK_TIME {
+                looked_at = now;
+                self.gauge.show_times(times.read());
+            }
             let gauge = Arc::clone(&self.gauge);
             gauge.bell.goes_to_sleep();
             let wait = if self.has_work() { Some(Duration::ZERO) } else { None };
@@ -117,7 +128,7 @@ impl Worker {
             self.receive_packets(&mut lane);
             lane.watch_for_room(self.poll.registry());
             let refused = self.port.as_mut().map_or(0, TunPort::flush_frames);
-            self.gauge.show(lane.room(), clock::thread_time(), refused);
+            self.gauge.show(lane.room(), refused);
             self.lane = Some(lane);
         }
         if std::mem::take(&mut self.has_spoken) {
@@ -165,7 +176,7 @@ impl Worker {
     fn leave(&mut self) {
         let refused = self.port.take().map_or(0, |mut port| port.flush_frames());
         self.openers.clear();
-        self.gauge.show(usize::MAX, clock::thread_time(), refused);
+        self.gauge.show(usize::MAX, refused);
         if let Some(mut lane) = self.lane.take() {
             lane.deregister(self.poll.registry());
             self.tell(Word::Left(lane));
