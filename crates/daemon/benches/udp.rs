@@ -41,15 +41,13 @@ const LOADED: Duration = Duration::from_millis(150);
 fn main() {
     let mut sockets = Sockets::new();
     let mut bare = Bare::new();
-    let mut chain = Chain::start(1);
-    let mut shared = Chain::start(2);
+    let mut chain = Chain::start();
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let plain = sockets.plain();
         let [single, some, full] = BATCHES.map(|batch| sockets.batched(batch));
         let records = nanos(bare.run(DATAGRAMS), DATAGRAMS);
-        let whole = chain.run(LOADED).all;
-        let shared = shared.run(LOADED);
+        let whole = chain.run(LOADED);
         let parts = records + full.sending + full.receiving;
         let of_plain = |cost: Cost| cost.both() / plain.both();
         rounds.push([
@@ -68,26 +66,19 @@ fn main() {
             of_plain(some),
             of_plain(full),
             whole / parts,
-            shared.all,
-            shared.deciding,
-            shared.all / whole,
-            shared.deciding / whole,
         ]);
     }
     report(medians(&rounds));
 }
 
-fn report(found: [f64; 19]) {
+fn report(found: [f64; 15]) {
     let [plain_out, plain_in, one_out, one_in, some_out, some_in, full_out, full_in, rest @ ..] = found;
-    let [records, parts, whole, one, some, full, relay, rest @ ..] = rest;
-    let [shared, deciding, shared_by_alone, deciding_by_alone] = rest;
+    let [records, parts, whole, one, some, full, relay] = rest;
     if are_asked_for() {
         say("batch-of-1", one);
         say("batch-of-8", some);
         say("batch-of-46", full);
         say("relay-on-sockets", relay);
-        say("relay-shared", shared_by_alone);
-        say("relay-deciding", deciding_by_alone);
         return;
     }
     println!("processor time for each datagram of {DATAGRAM_BYTES} bytes, medians over {ROUNDS} rounds");
@@ -99,10 +90,6 @@ fn report(found: [f64; 19]) {
     println!("  open and seal       {records:6.0} ns");
     println!("  sum of the parts    {parts:6.0} ns: open, seal, send and receive in batches of 46");
     println!("  a running relay     {whole:6.0} ns, ratio {relay:.3} (goal: at most 1.25)");
-    println!("  by two threads      {shared:6.0} ns, ratio {shared_by_alone:.3} to the relay alone");
-    println!(
-        "    the one that decides {deciding:3.0} ns, ratio {deciding_by_alone:.3}: its inverse is how many times faster any number can be"
-    );
 }
 
 /// What a datagram costs on its way out and on its way in.

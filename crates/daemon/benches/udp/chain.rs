@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use peerbound_daemon::{BatchSocket, Daemon, DaemonConfig, Sharing};
+use peerbound_daemon::{BatchSocket, Daemon, DaemonConfig};
 use peerbound_node::{Event, Node, NodeConfig, Sending, StaticRoute};
 use peerbound_wire::{FlowId, HEADER_BYTES, NodeId};
 
@@ -27,48 +27,24 @@ pub(crate) struct Chain {
     c: End,
     relay: Daemon,
     threads: BTreeSet<String>,
-    /// That one of them which decides.
-    deciding: BTreeSet<String>,
-}
-
-/// What the relay takes for a datagram, in nanoseconds of processor time.
-#[derive(Clone, Copy)]
-pub(crate) struct Taken {
-    /// All its threads together.
-    pub(crate) all: f64,
-    /// The thread that decides, which can only be one.
-    pub(crate) deciding: f64,
 }
 
 impl Chain {
-    /// Starts a relay that works alone, or with so many threads all the time.
-    pub(crate) fn start(workers: usize) -> Self {
-        // Where threads share, the kernel chooses one for each end by its address: until each end has another.
-        let chains = std::iter::repeat_with(|| Self::start_once(workers));
-        let mut divided =
-            chains.filter(|chain| chain.relay.status().unwrap().workforce.addresses == workers.min(2) - 1);
-        divided.next().unwrap()
-    }
-
-    fn start_once(workers: usize) -> Self {
+    pub(crate) fn start() -> Self {
         let contexts = contexts(3);
         let ids = ids_of(&contexts);
         let neighbour = |index, address| neighbour(&ids, index, address);
         let others = threads();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let relay = config(&contexts[1], vec![neighbour(0, None), neighbour(2, None)], Vec::new());
-        let relay = DaemonConfig { workers, sharing: Sharing::Always, ..DaemonConfig::new(relay, any) };
-        let relay = Daemon::start(relay).unwrap();
-        // It answers when all its threads run.
-        relay.status().unwrap();
-        let threads: BTreeSet<_> = threads().difference(&others).cloned().collect();
-        let deciding = threads.iter().filter(|thread| decides(thread)).cloned().collect();
+        let relay = Daemon::start(DaemonConfig::new(relay, any)).unwrap();
+        let threads = threads().difference(&others).cloned().collect();
         let b = Some(relay.address());
         let end = |us: usize, other: usize| {
             let routes = vec![StaticRoute { destination: ids[other], via: ids[1] }];
             End::new(config(&contexts[us], vec![neighbour(1, b)], routes), any)
         };
-        let mut chain = Self { a: end(0, 2), c: end(2, 0), relay, threads, deciding };
+        let mut chain = Self { a: end(0, 2), c: end(2, 0), relay, threads };
         chain.bring_up();
         chain
     }
@@ -84,17 +60,13 @@ impl Chain {
     }
 
     /// Loads the relay for some time and returns its processor time for each datagram that it carried.
-    pub(crate) fn run(&mut self, time: Duration) -> Taken {
+    pub(crate) fn run(&mut self, time: Duration) -> f64 {
         self.bring_up();
         self.load(WARM_UP);
-        let look = |chain: &Self| {
-            (processor_nanos(&chain.threads), processor_nanos(&chain.deciding), chain.carried())
-        };
-        let before = look(self);
+        let before = (self.processor_nanos(), self.carried());
         self.load(time);
-        let after = look(self);
-        let carried = after.2 - before.2;
-        Taken { all: (after.0 - before.0) / carried, deciding: (after.1 - before.1) / carried }
+        let after = (self.processor_nanos(), self.carried());
+        (after.0 - before.0) / (after.1 - before.1)
     }
 
     fn load(&mut self, time: Duration) {
@@ -111,21 +83,16 @@ impl Chain {
     fn carried(&self) -> f64 {
         self.relay.status().unwrap().counters.frames_sent as f64
     }
-}
 
-fn processor_nanos(threads: &BTreeSet<String>) -> f64 {
-    // The first number is the time on a processor, in nanoseconds; what runs at this moment lacks a tick at most.
-    let of_one = |thread: &String| -> f64 {
-        let path = format!("/proc/self/task/{thread}/schedstat");
-        let text = std::fs::read_to_string(path).unwrap();
-        text.split(' ').next().unwrap().parse().unwrap()
-    };
-    threads.iter().map(of_one).sum()
-}
-
-/// Whether a thread is the data thread of a node, by its name.
-fn decides(thread: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap().starts_with("data-")
+    fn processor_nanos(&self) -> f64 {
+        // The first number is the time on a processor, in nanoseconds; what runs at this moment lacks a tick at most.
+        let of_one = |thread: &String| -> f64 {
+            let path = format!("/proc/self/task/{thread}/schedstat");
+            let text = std::fs::read_to_string(path).unwrap();
+            text.split(' ').next().unwrap().parse().unwrap()
+        };
+        self.threads.iter().map(of_one).sum()
+    }
 }
 
 fn threads() -> BTreeSet<String> {
