@@ -17,6 +17,7 @@ mod counters;
 mod duplicates;
 mod event;
 mod fifo_map;
+mod index;
 mod inner;
 mod links;
 mod liveness;

@@ -23,7 +23,6 @@ mod changing;
 mod config;
 mod feasibility;
 mod hearing;
-mod index;
 mod origins;
 mod peer;
 mod prefixes;

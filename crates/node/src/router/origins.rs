@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use peerbound_wire::{Metric, NodeId, PATH_IDS_MAX, Path, RouteSeq, ShortId};
 
+use crate::index::Index;
 use crate::router::feasibility::Distance;
-use crate::router::index::Index;
 use crate::router::prefixes::PrefixIndex;
 use crate::router::proof::Proof;
 
