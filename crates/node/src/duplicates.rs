@@ -3,6 +3,7 @@
 use peerbound_wire::{Header, NodeId};
 
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 /// Packet ids that one origin's window looks back on. At 200,000 frames a second it spans 40 ms of
 /// reordering between the paths of one origin.
@@ -28,8 +29,8 @@ struct Window {
 }
 
 impl Duplicates {
-    pub(crate) fn new() -> Self {
-        Self { origins: FifoMap::with_max(ORIGINS_MAX) }
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { origins: FifoMap::with_max(ORIGINS_MAX, secret) }
     }
 
     /// Notes a frame; returns whether it is the first time. A frame too far behind to be told from
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_frame_is_the_first_once() {
-        let mut duplicates = Duplicates::new();
+        let mut duplicates = Duplicates::new(Secret::NONE);
 
         let first = [5, 3, 9000, 4, 1000].map(|packet| duplicates.is_first(&frame(1, packet)));
         let again = [5, 3, 9000, 4, 1000].map(|packet| duplicates.is_first(&frame(1, packet)));
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_restarted_origin_counts_from_zero_again() {
-        let mut duplicates = Duplicates::new();
+        let mut duplicates = Duplicates::new(Secret::NONE);
         assert!(duplicates.is_first(&frame(1, 0)));
 
         assert!(duplicates.is_first(&frame(2, 0)));
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_window_agrees_with_a_set_over_a_long_shuffled_run() {
-        let mut duplicates = Duplicates::new();
+        let mut duplicates = Duplicates::new(Secret::NONE);
         let mut naive = std::collections::BTreeSet::new();
         let mut state = 7_u64;
         for step in 0..50_000_u64 {

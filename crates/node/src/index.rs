@@ -1,98 +1,165 @@
-//! Finds the row of an origin by its id: open addressing over row numbers, 8 bytes for each row or less.
-//! Never iterated, so the order in it decides nothing.
+//! Finds what lies in a list by its key: open addressing over numbers, so that a look-up costs the same among
+//! ten and among ten thousand. Never iterated, so the order in it decides nothing.
 
-use peerbound_wire::NodeId;
+use std::hash::{Hash, Hasher};
 
-const EMPTY: u32 = u32::MAX;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Row numbers by id. The ids stay where the rows are; every call is told how to read them.
+/// The stream of a node's seed that its secret is made from: nothing else draws from it.
+const SECRET_STREAM: u64 = 1;
+
+/// Numbers by key; 16 bytes for each or less. The keys stay where the list is.
 #[derive(Debug)]
 pub(crate) struct Index {
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     used: usize,
-    /// Stirred into every hash: ids are hashes of keys, and who looks for keys can choose their bits.
-    secret: u64,
+    secret: Secret,
+}
+
+/// A place for one number. The hash of its key stands beside it: where the list is large, reading another key
+/// than the one that is looked for takes longer than all the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    number: u32,
+    hash: u32,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { number: u32::MAX, hash: 0 };
+
+    fn is_empty(self) -> bool {
+        self.number == Self::EMPTY.number
+    }
+}
+
+/// What is stirred into every hash: ids are hashes of keys, and who looks for keys can choose their bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Secret(u64);
+
+impl Secret {
+    /// For keys that no stranger chooses.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// Makes the secret of a node. It costs none of the chance that the node draws from the same seed.
+    pub(crate) fn of(seed: [u8; 32]) -> Self {
+        let mut chance = ChaCha8Rng::from_seed(seed);
+        chance.set_stream(SECRET_STREAM);
+        Self::drawn_from(&mut chance)
+    }
+
+    pub(crate) fn drawn_from(chance: &mut ChaCha8Rng) -> Self {
+        Self(chance.next_u64())
+    }
 }
 
 impl Index {
-    pub(crate) fn new(secret: u64) -> Self {
-        Self { slots: vec![EMPTY; 16], used: 0, secret }
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { slots: vec![Slot::EMPTY; 16], used: 0, secret }
     }
 
-    pub(crate) fn find(&self, id: &NodeId, id_of: impl Fn(u32) -> NodeId) -> Option<u32> {
-        self.find_from(self.home(id), |row| id_of(row) == *id)
+    /// Finds the number of a key; `is_it` says whether a number is the one.
+    pub(crate) fn find<K: Hash>(&self, key: &K, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = self.hash_of(key);
+        self.position(hash, |slot| slot.hash == hash && is_it(slot.number)).map(|at| self.slots[at].number)
     }
 
-    /// Finds the row of an origin by its overlay address, which is the id but for the first byte.
-    pub(crate) fn find_at(&self, address: &NodeId, id_of: impl Fn(u32) -> NodeId) -> Option<u32> {
-        self.find_from(self.home(address), |row| id_of(row).as_bytes()[1..] == address.as_bytes()[1..])
-    }
-
-    fn find_from(&self, home: usize, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut at = home;
-        loop {
-            match self.slots[at] {
-                EMPTY => return None,
-                row if is_it(row) => return Some(row),
-                _ => at = self.behind(at),
-            }
-        }
-    }
-
-    /// Adds a row whose id is not there yet.
-    pub(crate) fn insert(&mut self, row: u32, id_of: impl Fn(u32) -> NodeId) {
+    /// Adds a number under a key that is not there yet.
+    pub(crate) fn insert<K: Hash>(&mut self, key: &K, number: u32) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {
-            let rows = std::mem::take(&mut self.slots);
-            self.slots = vec![EMPTY; rows.len() * 2];
-            rows.into_iter().filter(|row| *row != EMPTY).for_each(|row| self.place(row, &id_of(row)));
+            let larger = vec![Slot::EMPTY; self.slots.len() * 2];
+            let former = std::mem::replace(&mut self.slots, larger);
+            former.into_iter().filter(|slot| !slot.is_empty()).for_each(|slot| self.place(slot));
         }
-        self.place(row, &id_of(row));
+        self.place(Slot { number, hash: self.hash_of(key) });
         self.used += 1;
     }
 
-    pub(crate) fn remove(&mut self, id: &NodeId, id_of: impl Fn(u32) -> NodeId) {
-        let mut at = self.home(id);
-        while self.slots[at] != EMPTY && id_of(self.slots[at]) != *id {
-            at = self.behind(at);
-        }
-        if self.slots[at] == EMPTY {
-            return;
-        }
+    pub(crate) fn remove<K: Hash>(&mut self, key: &K, number: u32) {
+        let Some(mut at) = self.position(self.hash_of(key), |slot| slot.number == number) else { return };
         self.used -= 1;
-        self.slots[at] = EMPTY;
+        self.slots[at] = Slot::EMPTY;
         // What stands behind the gap may have been pushed there from before it: place it anew.
         at = self.behind(at);
-        while self.slots[at] != EMPTY {
-            let row = std::mem::replace(&mut self.slots[at], EMPTY);
-            self.place(row, &id_of(row));
+        while !self.slots[at].is_empty() {
+            let slot = std::mem::replace(&mut self.slots[at], Slot::EMPTY);
+            self.place(slot);
             at = self.behind(at);
         }
     }
 
-    fn place(&mut self, row: u32, id: &NodeId) {
-        let mut at = self.home(id);
-        while self.slots[at] != EMPTY {
-            at = self.behind(at);
+    /// Gives a key another number.
+    pub(crate) fn renumber<K: Hash>(&mut self, key: &K, former: u32, number: u32) {
+        if let Some(at) = self.position(self.hash_of(key), |slot| slot.number == former) {
+            self.slots[at].number = number;
         }
-        self.slots[at] = row;
     }
 
-    fn home(&self, id: &NodeId) -> usize {
-        // Without the first byte: an overlay address has the others alone.
-        let mut bytes = *id.as_bytes();
-        bytes[0] = 0;
-        let (halves, _) = bytes.as_chunks::<8>();
-        let folded = halves.iter().fold(self.secret, |folded, half| {
-            let mixed =
-                u128::from(folded ^ u64::from_be_bytes(*half)) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
-            u64::try_from((mixed >> 32) & u128::from(u64::MAX)).unwrap_or(0)
-        });
-        let hash = usize::try_from(folded & u64::from(u32::MAX)).unwrap_or(0);
-        hash & (self.slots.len() - 1)
+    fn place(&mut self, slot: Slot) {
+        let mut at = self.home(slot.hash);
+        while !self.slots[at].is_empty() {
+            at = self.behind(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn position(&self, hash: u32, is_it: impl Fn(Slot) -> bool) -> Option<usize> {
+        let mut at = self.home(hash);
+        while !self.slots[at].is_empty() {
+            if is_it(self.slots[at]) {
+                return Some(at);
+            }
+            at = self.behind(at);
+        }
+        None
+    }
+
+    fn hash_of<K: Hash>(&self, key: &K) -> u32 {
+        let mut folding = Folding(self.secret.0);
+        key.hash(&mut folding);
+        u32::try_from(folding.finish() & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.slots.len() - 1)
     }
 
     fn behind(&self, at: usize) -> usize {
         (at + 1) & (self.slots.len() - 1)
+    }
+}
+
+/// Folds eight bytes at a time into what there is, by a multiplication of which the middle counts.
+struct Folding(u64);
+
+impl Folding {
+    fn fold(&mut self, bytes: u64) {
+        let mixed = u128::from(self.0 ^ bytes) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+        self.0 = u64::try_from((mixed >> 32) & u128::from(u64::MAX)).unwrap_or(0);
+    }
+}
+
+impl Hasher for Folding {
+    fn write(&mut self, bytes: &[u8]) {
+        let (whole, rest) = bytes.as_chunks::<8>();
+        whole.iter().for_each(|bytes| self.fold(u64::from_be_bytes(*bytes)));
+        if !rest.is_empty() {
+            let mut padded = [0; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            self.fold(u64::from_be_bytes(padded));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.fold(number.into());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.fold(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -102,31 +169,25 @@ mod tests {
 
     use super::*;
 
-    fn id(row: u32) -> NodeId {
-        NodeId::new((u128::from(row) << 88).to_be_bytes())
-    }
-
     #[test]
-    fn rows_are_found_until_they_are_removed_as_in_a_set() {
-        let mut index = Index::new(77);
+    fn numbers_are_found_until_they_are_removed_as_in_a_set() {
+        let mut index = Index::new(Secret(77));
         let mut naive = BTreeSet::new();
         let mut state = 1_u64;
+        let key = |number: u32| u128::from(number) << 88;
         for _ in 0..20_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let row = u32::try_from((state >> 33) % 500).unwrap();
-            if naive.insert(row) {
-                index.insert(row, id);
+            let number = u32::try_from((state >> 33) % 500).unwrap();
+            if naive.insert(number) {
+                index.insert(&key(number), number);
             } else {
-                naive.remove(&row);
-                index.remove(&id(row), id);
+                naive.remove(&number);
+                index.remove(&key(number), number);
             }
             let asked = u32::try_from((state >> 20) % 500).unwrap();
 
-            assert_eq!(index.find(&id(asked), id), naive.contains(&asked).then_some(asked));
-            let mut address = *id(asked).as_bytes();
-            address[0] = 0xfd;
-            let by_address = index.find_at(&NodeId::new(address), id);
-            assert_eq!(by_address, naive.contains(&asked).then_some(asked));
+            let found = index.find(&key(asked), |number| key(number) == key(asked));
+            assert_eq!(found, naive.contains(&asked).then_some(asked));
         }
         assert_eq!(index.slots.len(), 512, "it grows with what is in it, not with what has been");
     }

@@ -18,6 +18,7 @@ mod duplicates;
 mod event;
 mod fifo_map;
 mod index;
+mod indexed_map;
 mod inner;
 mod links;
 mod liveness;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use peerbound_dtls::{Association, DiscardCounts, Role};
 use peerbound_wire::NodeId;
 
+use crate::index::Secret;
 use crate::outbound::Outbound;
 use crate::strangers::site;
 use crate::timed_map::{Timed, TimedMap};
@@ -60,12 +61,16 @@ impl Timed for Link {
 }
 
 /// All links, by address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links {
     by_address: TimedMap<SocketAddr, Link>,
 }
 
 impl Links {
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { by_address: TimedMap::new(secret) }
+    }
+
     pub(crate) fn get(&self, address: &SocketAddr) -> Option<&Link> {
         self.by_address.get(address)
     }

@@ -17,6 +17,7 @@ use crate::bucket::TokenBucket;
 use crate::config::{Demux, Healing, NodeConfig};
 use crate::counters::{Counters, DatagramDrop};
 use crate::event::Event;
+use crate::index::Secret;
 use crate::inner::Inner;
 use crate::links::{Link, Links};
 use crate::neighbour::{Neighbour, precedence};
@@ -172,22 +173,22 @@ impl Node {
     #[must_use]
     pub fn new(config: NodeConfig, seed: [u8; 32], boot_epoch: u32, now: Instant) -> Self {
         let us = crate::node_id(&config.context.key_hash());
-        let neighbours: TimedMap<_, _> = config
-            .neighbours
-            .iter()
-            .map(|neighbour| (neighbour.id, Neighbour::new(neighbour.clone(), config.healing, now)))
-            .collect();
+        let secret = Secret::of(seed);
+        let mut neighbours = TimedMap::new(secret);
+        for neighbour in &config.neighbours {
+            neighbours.insert(neighbour.id, Neighbour::new(neighbour.clone(), config.healing, now));
+        }
         let admitted = neighbours.keys().copied().collect();
         let mut chance = ChaCha8Rng::from_seed(seed);
         let mut cookie_seed = [0; 32];
         chance.fill_bytes(&mut cookie_seed);
         Self {
             us,
-            relay: Relay::new(us, &config.routes, config.return_path),
+            relay: Relay::new(us, &config.routes, config.return_path, secret),
             router: routing::router_of(us, &config, &mut chance, now),
             probes: BTreeMap::new(),
-            strangers: Strangers::new(cookie_seed, now),
-            inner: Inner::new(cookie_seed, now),
+            strangers: Strangers::new(cookie_seed, secret, now),
+            inner: Inner::new(cookie_seed, secret, now),
             admission: changing::admission_of(admitted),
             error_bucket: TokenBucket::new(ERRORS_BURST, ERRORS_INTERVAL, now),
             stranger_bucket: TokenBucket::new(STRANGERS_BURST, STRANGERS_INTERVAL, now),
@@ -196,13 +197,13 @@ impl Node {
             copies: copies::Copies::default(),
             latest: now,
             advice_bucket: TokenBucket::new(ADVICE_BURST, ADVICE_INTERVAL, now),
-            path_mtus: PathMtus::new(),
+            path_mtus: PathMtus::new(secret),
             queues: Queues::new(&config.rates),
             config,
             boot_epoch,
             next_packet: 0,
             neighbours,
-            links: Links::default(),
+            links: Links::new(secret),
             outbound: Outbound::new(),
             events: VecDeque::new(),
             packets: Packets::default(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use peerbound_wire::NodeId;
 
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 /// Destinations of which something is remembered: 4096 x about 120 bytes = 480 kB.
 const PATHS_MAX: usize = 4096;
@@ -33,8 +34,8 @@ struct Heard {
 }
 
 impl PathMtus {
-    pub(crate) fn new() -> Self {
-        Self { heard: FifoMap::with_max(PATHS_MAX) }
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { heard: FifoMap::with_max(PATHS_MAX, secret) }
     }
 
     /// Takes in that a frame was too big, and that so many bytes would have fitted.
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn the_smallest_report_counts_for_two_seconds_and_then_a_frame_asks_again() {
         let now = start();
-        let mut paths = PathMtus::new();
+        let mut paths = PathMtus::new(Secret::NONE);
         paths.on_report(C, 1200, now);
         paths.on_report(C, 1300, now);
 
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn a_frame_that_arrives_holds_nothing_back_for_it_came_the_other_way() {
         let now = start();
-        let mut paths = PathMtus::new();
+        let mut paths = PathMtus::new(Secret::NONE);
 
         paths.on_arrival(C, 1163, now);
 
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn what_was_heard_is_the_least_until_a_frame_arrives_after_the_report() {
         let now = start();
-        let mut paths = PathMtus::new();
+        let mut paths = PathMtus::new(Secret::NONE);
         paths.on_report(C, 1163, now);
 
         paths.on_arrival(C, 1363, now);
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn a_report_of_less_than_any_link_takes_is_not_believed() {
         let now = start();
-        let mut paths = PathMtus::new();
+        let mut paths = PathMtus::new(Secret::NONE);
 
         paths.on_report(C, 60, now);
         paths.on_arrival(C, 0, now);

@@ -1,6 +1,5 @@
 //! Decides what becomes of a frame. Pure: no clock, no socket, no queue.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use peerbound_wire::{ErrorCode, Flags, FlowId, Header, NodeId};
@@ -8,13 +7,15 @@ use peerbound_wire::{ErrorCode, Flags, FlowId, Header, NodeId};
 use crate::config::{ReturnPath, StaticRoute};
 use crate::counters::FrameDrop;
 use crate::duplicates::Duplicates;
+use crate::index::Secret;
+use crate::indexed_map::IndexedMap;
 use crate::return_paths::ReturnPaths;
 
 /// Routes, ways back, and the memory of frames seen.
 #[derive(Debug)]
 pub(crate) struct Relay {
     us: NodeId,
-    routes: BTreeMap<NodeId, NodeId>,
+    routes: IndexedMap<NodeId, NodeId>,
     return_path: ReturnPath,
     return_paths: ReturnPaths,
     duplicates: Duplicates,
@@ -45,19 +46,19 @@ pub enum ChosenBy {
 }
 
 impl Relay {
-    pub(crate) fn new(us: NodeId, routes: &[StaticRoute], return_path: ReturnPath) -> Self {
+    pub(crate) fn new(us: NodeId, routes: &[StaticRoute], return_path: ReturnPath, secret: Secret) -> Self {
         Self {
             us,
-            routes: routes.iter().map(|route| (route.destination, route.via)).collect(),
+            routes: by_destination(routes),
             return_path,
-            return_paths: ReturnPaths::new(),
-            duplicates: Duplicates::new(),
+            return_paths: ReturnPaths::new(secret),
+            duplicates: Duplicates::new(secret),
         }
     }
 
     /// Takes other routes in place of those that were set.
     pub(crate) fn set_routes(&mut self, routes: &[StaticRoute]) {
-        self.routes = routes.iter().map(|route| (route.destination, route.via)).collect();
+        self.routes = by_destination(routes);
     }
 
     /// Decides about a frame that came from the neighbour `from`. `is_usable` says which neighbours
@@ -131,6 +132,13 @@ impl Relay {
     }
 }
 
+/// Indexes routes. Whoever runs the node chose their destinations.
+fn by_destination(routes: &[StaticRoute]) -> IndexedMap<NodeId, NodeId> {
+    let mut indexed = IndexedMap::new(Secret::NONE);
+    routes.iter().for_each(|route| indexed.insert(route.destination, route.via));
+    indexed
+}
+
 #[cfg(test)]
 mod tests {
     use peerbound_wire::{HopLimit, Kind, PacketId};
@@ -174,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_reply_goes_back_the_way_its_request_came_although_the_route_says_otherwise() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: A, via: A }], ReturnPath::AsCame);
+        let mut relay =
+            Relay::new(B, &[StaticRoute { destination: A, via: A }], ReturnPath::AsCame, Secret::NONE);
         // A's request reached B through D.
         assert_eq!(next_of(relay.decide(&request(1), D, (|_| true, no_way), now())), Some(C));
 
@@ -183,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_reply_takes_the_route_when_the_way_back_is_down_or_unknown() {
-        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame, Secret::NONE);
         relay.decide(&request(1), D, (|_| true, no_way), now());
 
         assert_eq!(next_of(relay.decide(&reply(1), C, (|id| *id != D, no_way), now())), Some(A));
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn where_any_way_will_do_a_reply_takes_the_shortest() {
-        let mut relay = Relay::new(B, &[], ReturnPath::Any);
+        let mut relay = Relay::new(B, &[], ReturnPath::Any, Secret::NONE);
         relay.decide(&request(1), D, (|_| true, no_way), now());
 
         assert_eq!(next_of(relay.decide(&reply(1), C, (|_| true, no_way), now())), Some(A));
@@ -202,8 +211,9 @@ mod tests {
     #[test]
     fn a_route_that_was_set_comes_before_one_that_was_learned_and_that_before_the_link() {
         let learned = |_: &NodeId| Some(D);
-        let mut set = Relay::new(B, &[StaticRoute { destination: C, via: C }], ReturnPath::AsCame);
-        let mut unset = Relay::new(B, &[], ReturnPath::AsCame);
+        let mut set =
+            Relay::new(B, &[StaticRoute { destination: C, via: C }], ReturnPath::AsCame, Secret::NONE);
+        let mut unset = Relay::new(B, &[], ReturnPath::AsCame, Secret::NONE);
 
         assert_eq!(next_of(set.decide(&request(1), A, (|_| true, learned), now())), Some(C));
         assert_eq!(next_of(unset.decide(&request(1), A, (|_| true, learned), now())), Some(D));
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_way_back_is_forgotten_in_time() {
-        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame, Secret::NONE);
         let start = now();
         relay.decide(&request(1), D, (|_| true, no_way), start);
 
@@ -223,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_frame_whose_next_hop_is_down_is_refused_and_never_sent_elsewhere() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: D }], ReturnPath::AsCame);
+        let mut relay =
+            Relay::new(B, &[StaticRoute { destination: C, via: D }], ReturnPath::AsCame, Secret::NONE);
 
         let decision = relay.decide(&request(1), A, (|id| *id != D, no_way), now());
 
@@ -232,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_frame_is_not_sent_back_to_where_it_came_from() {
-        let mut relay = Relay::new(B, &[StaticRoute { destination: C, via: A }], ReturnPath::AsCame);
+        let mut relay =
+            Relay::new(B, &[StaticRoute { destination: C, via: A }], ReturnPath::AsCame, Secret::NONE);
 
         let decision = relay.decide(&request(1), A, (|_| true, no_way), now());
 
@@ -241,8 +253,8 @@ mod tests {
 
     #[test]
     fn the_last_hop_is_refused_at_a_relay_and_delivered_at_the_destination() {
-        let mut at_relay = Relay::new(B, &[], ReturnPath::AsCame);
-        let mut at_destination = Relay::new(C, &[], ReturnPath::AsCame);
+        let mut at_relay = Relay::new(B, &[], ReturnPath::AsCame, Secret::NONE);
+        let mut at_destination = Relay::new(C, &[], ReturnPath::AsCame, Secret::NONE);
         let last = Header { hop_limit: HopLimit(1), ..request(1) };
 
         let relayed = at_relay.decide(&last, A, (|_| true, no_way), now());
@@ -254,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_same_frame_is_forwarded_once() {
-        let mut relay = Relay::new(B, &[], ReturnPath::AsCame);
+        let mut relay = Relay::new(B, &[], ReturnPath::AsCame, Secret::NONE);
 
         assert_eq!(next_of(relay.decide(&request(1), A, (|_| true, no_way), now())), Some(C));
         assert_eq!(
@@ -265,7 +277,7 @@ mod tests {
 
     #[test]
     fn our_own_frame_that_comes_back_is_dropped() {
-        let mut relay = Relay::new(A, &[], ReturnPath::AsCame);
+        let mut relay = Relay::new(A, &[], ReturnPath::AsCame, Secret::NONE);
 
         assert_eq!(
             relay.decide(&request(1), B, (|_| true, no_way), now()),

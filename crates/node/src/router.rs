@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 mod bits;
 mod changing;
@@ -189,6 +190,7 @@ impl Router {
         ids.sort_unstable();
         ids.dedup();
         let peers: Vec<_> = ids.into_iter().map(|id| Peer::new(id, config.cost_of(&id))).collect();
+        let secret = Secret::drawn_from(chance);
         let mut router = Self {
             us,
             feasibility: config.feasibility,
@@ -197,7 +199,7 @@ impl Router {
             packed_bytes_max: message_bytes_max,
             signer: Box::new(signer),
             proofs,
-            origins: Origins::new(peers.len(), chance.next_u64()),
+            origins: Origins::new(peers.len(), secret),
             announced: encoded(&config.prefixes),
             slots_by_id: peers.iter().map(|peer| peer.id).zip(0..).collect(),
             rejudging: None,
@@ -212,7 +214,7 @@ impl Router {
             starving_at: None,
             pathless: BTreeMap::new(),
             pathless_at: None,
-            passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX),
+            passed_on: FifoMap::with_max(SEQ_REQUESTS_MAX, secret),
             announced_at: now,
             announce_at: None,
             leaving: VecDeque::new(),

@@ -9,6 +9,7 @@ use peerbound_dtls::{Doorman, ErrorStack, Screening, VerifiedHello};
 use crate::bucket::TokenBucket;
 use crate::counters::DatagramDrop;
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 /// Handshakes from strangers that may be in progress: 64 x about 100 kB = 6.4 MB.
 pub(crate) const HALF_OPEN_MAX: usize = 64;
@@ -37,8 +38,8 @@ pub(crate) enum Reception {
 }
 
 impl Strangers {
-    pub(crate) fn new(seed: [u8; 32], now: Instant) -> Self {
-        Self { doorman: Doorman::new(seed, now), buckets: FifoMap::with_max(PREFIXES_MAX) }
+    pub(crate) fn new(seed: [u8; 32], secret: Secret, now: Instant) -> Self {
+        Self { doorman: Doorman::new(seed, now), buckets: FifoMap::with_max(PREFIXES_MAX, secret) }
     }
 
     pub(crate) fn receive(

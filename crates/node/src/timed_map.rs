@@ -3,8 +3,12 @@
 //! After every datagram a node is asked when it wants to be woken. Looking at each neighbour and each
 //! session for that costs more than opening the datagram, once they do not lie in the processor's caches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::time::Instant;
+
+use crate::index::Secret;
+use crate::indexed_map::IndexedMap;
 
 /// Wants to be looked at again.
 pub(crate) trait Timed {
@@ -15,32 +19,46 @@ pub(crate) trait Timed {
 /// A map that asks none of its values when they are due but the one that was last changed.
 #[derive(Debug)]
 pub(crate) struct TimedMap<K, V> {
-    values: BTreeMap<K, V>,
-    /// When each is due. What is noted of the one under `changed` may be out of date.
-    noted: BTreeMap<K, Instant>,
-    /// The same, in order of time.
+    values: IndexedMap<K, Watched<V>>,
+    /// When each is due, as it is noted, in order of time.
     in_order: BTreeSet<(Instant, K)>,
     changed: Option<K>,
 }
 
-impl<K: Ord + Copy, V: Timed> TimedMap<K, V> {
+/// A value, and when it is due. What is noted of the one that was changed may be out of date.
+#[derive(Debug)]
+struct Watched<V> {
+    value: V,
+    noted: Option<Instant>,
+}
+
+impl<K: Ord + Hash + Copy, V: Timed> TimedMap<K, V> {
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { values: IndexedMap::new(secret), in_order: BTreeSet::new(), changed: None }
+    }
+
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.values.get(key)
+        self.values.get(key).map(|watched| &watched.value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.expect_change_of(*key);
-        self.values.get_mut(key)
+        self.values.get_mut(key).map(|watched| &mut watched.value)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        self.expect_change_of(key);
-        self.values.insert(key, value);
+        match self.get_mut(&key) {
+            Some(known) => *known = value,
+            None => self.values.insert(key, Watched { value, noted: None }),
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        self.expect_change_of(*key);
-        self.values.remove(key)
+        let Watched { value, noted } = self.values.remove(key)?;
+        if let Some(noted) = noted {
+            self.in_order.remove(&(noted, *key));
+        }
+        Some(value)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
@@ -48,16 +66,16 @@ impl<K: Ord + Copy, V: Timed> TimedMap<K, V> {
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.values.values()
+        self.iter().map(|(_, value)| value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.values.iter()
+        self.values.iter().map(|(key, watched)| (key, &watched.value))
     }
 
     /// Returns when the first of them is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let changed = self.changed.and_then(|key| self.values.get(&key)).and_then(Timed::poll_timeout);
+        let changed = self.changed.and_then(|key| self.get(&key)).and_then(Timed::poll_timeout);
         let noted = self.in_order.iter().find(|(_, key)| Some(*key) != self.changed).map(|(at, _)| *at);
         changed.into_iter().chain(noted).min()
     }
@@ -82,35 +100,17 @@ impl<K: Ord + Copy, V: Timed> TimedMap<K, V> {
     /// as the processor has the value at hand.
     pub(crate) fn note(&mut self) {
         let Some(key) = self.changed.take() else { return };
-        let due = self.values.get(&key).and_then(Timed::poll_timeout);
-        let before = self.noted.get(&key).copied();
-        if due == before {
+        let Some(watched) = self.values.get_mut(&key) else { return };
+        let due = watched.value.poll_timeout();
+        if due == watched.noted {
             return;
         }
-        if let Some(before) = before {
+        if let Some(before) = std::mem::replace(&mut watched.noted, due) {
             self.in_order.remove(&(before, key));
         }
         if let Some(due) = due {
-            self.noted.insert(key, due);
             self.in_order.insert((due, key));
-        } else {
-            self.noted.remove(&key);
         }
-    }
-}
-
-impl<K, V> Default for TimedMap<K, V> {
-    fn default() -> Self {
-        let (values, noted, in_order) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { values, noted, in_order, changed: None }
-    }
-}
-
-impl<K: Ord + Copy, V: Timed> FromIterator<(K, V)> for TimedMap<K, V> {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(values: I) -> Self {
-        let mut map = Self::default();
-        values.into_iter().for_each(|(key, value)| map.insert(key, value));
-        map
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn whatever_is_changed_the_first_and_the_due_are_those_of_all_values() {
         let start = start();
-        let mut map = TimedMap::default();
+        let mut map = TimedMap::new(Secret::NONE);
         let mut state = 1_u64;
         let mut draw = |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -38,7 +38,7 @@ impl HopLimit {
 }
 
 /// Names a conversation; chosen by its origin, meaningful together with the origin's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FlowId(pub u32);
 
 /// Numbers the frames of one boot of one origin; with source and boot epoch it is unique.

@@ -7,6 +7,7 @@ use peerbound_wire::NodeId;
 
 use crate::bucket::TokenBucket;
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 /// Handshakes that others began and that are in progress: 64 x about 100 kB = 6.4 MB.
 pub(crate) const INNER_HALF_OPEN_MAX: usize = 64;
@@ -28,7 +29,8 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self { buckets: FifoMap::with_max(BUCKETS_MAX) }
+        // Neighbours are set, not strangers.
+        Self { buckets: FifoMap::with_max(BUCKETS_MAX, Secret::NONE) }
     }
 
     /// Takes one hello out of the budget of the neighbour that brought it.

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 use crate::inner::budget::Budget;
 use crate::inner::session::InnerSession;
 use crate::inner::view::{InnerState, InnerView};
@@ -41,16 +42,16 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// `seed` is that of the cookies of links, of which another stream is taken.
-    pub(crate) fn new(seed: [u8; 32], now: Instant) -> Self {
+    pub(crate) fn new(seed: [u8; 32], secret: Secret, now: Instant) -> Self {
         let mut chance = ChaCha8Rng::from_seed(seed);
         chance.set_stream(COOKIE_STREAM);
         let mut seed = [0; 32];
         chance.fill_bytes(&mut seed);
         Self {
-            sessions: TimedMap::default(),
+            sessions: TimedMap::new(secret),
             doorman: Doorman::new(seed, now),
             budget: Budget::new(),
-            ends: FifoMap::with_max(ENDS_MAX),
+            ends: FifoMap::with_max(ENDS_MAX, secret),
             retired: DiscardCounts::default(),
             plaintexts: Plaintexts::new(),
             datagram: Vec::new(),

@@ -13,6 +13,7 @@ use crate::bucket::TokenBucket;
 use crate::counters::FrameDrop;
 use crate::event::{Event, TracePlace, TraceSeen};
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 use crate::node::frames::{learned, usable};
 use crate::node::{Node, SendError};
 
@@ -38,7 +39,8 @@ pub(super) struct Traces {
 impl Traces {
     pub(super) fn new(now: Instant) -> Self {
         let bucket = TokenBucket::new(TRACES_BURST, TRACES_INTERVAL, now);
-        Self { asked: FifoMap::with_max(ASKED_MAX), bucket }
+        // Tokens are our owner's.
+        Self { asked: FifoMap::with_max(ASKED_MAX, Secret::NONE), bucket }
     }
 
     fn ask(&mut self, token: u64, answers: u32) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use peerbound_wire::{Metric, NodeId, PATH_IDS_MAX, Path, RouteSeq, ShortId};
 
-use crate::index::Index;
+use crate::index::{Index, Secret};
 use crate::router::feasibility::Distance;
 use crate::router::prefixes::PrefixIndex;
 use crate::router::proof::Proof;
 
-/// Origins that one node knows of: 16384 x (64 + 8 + 4 + 4 bytes for each neighbour) = 1.6 MB with six
+/// Origins that one node knows of: 16384 x (64 + 16 + 4 + 4 bytes for each neighbour) = 1.6 MB with six
 /// neighbours, and 70 MB with 1024; their proofs take 1 kB each besides, 16 MB.
 pub(crate) const ROUTE_ORIGINS_MAX: usize = 16_384;
 
@@ -159,7 +159,7 @@ impl Unproved {
 }
 
 impl Origins {
-    pub(crate) fn new(slots: usize, secret: u64) -> Self {
+    pub(crate) fn new(slots: usize, secret: Secret) -> Self {
         Self {
             rows: Vec::new(),
             candidates: Vec::new(),
@@ -174,12 +174,13 @@ impl Origins {
     }
 
     pub(crate) fn find(&self, id: &NodeId) -> Option<u32> {
-        self.index.find(id, |row| self.row(row).id)
+        self.index.find(&tail(id), |row| self.row(row).id == *id)
     }
 
     /// Finds an origin by its overlay address, written as an id.
     pub(crate) fn find_at(&self, address: &NodeId) -> Option<u32> {
-        self.index.find_at(address, |row| self.row(row).id)
+        let tail_of_address = tail(address);
+        self.index.find(&tail_of_address, |row| tail(&self.row(row).id) == tail_of_address)
     }
 
     pub(crate) fn row(&self, row: u32) -> &Row {
@@ -267,8 +268,7 @@ impl Origins {
         if let Some(count) = self.unproved_by.get_mut(usize::from(teller)) {
             *count += 1;
         }
-        let rows = &self.rows;
-        self.index.insert(number, |row| rows[row as usize].id);
+        self.index.insert(&tail(&id), number);
         Some(number)
     }
 
@@ -318,9 +318,7 @@ impl Origins {
     }
 
     pub(crate) fn remove(&mut self, number: u32) {
-        let id = self.row(number).id;
-        let rows = &self.rows;
-        self.index.remove(&id, |row| rows[row as usize].id);
+        self.index.remove(&tail(&self.rows[number as usize].id), number);
         let row = self.row_mut(number);
         row.is_free = true;
         let proof = row.proof.take();
@@ -340,5 +338,29 @@ impl Origins {
             self.candidates.reserve_exact(more * self.slots);
             self.unproved.reserve_exact(more);
         }
+    }
+}
+
+/// Returns what an id and the overlay address made of it have in common: all but the first byte.
+fn tail(id: &NodeId) -> u128 {
+    u128::from(*id) & (u128::MAX >> 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_found_by_its_id_and_by_its_address() {
+        let mut origins = Origins::new(0, Secret::NONE);
+        let ids = [1, 2, 3].map(|byte| NodeId::new([byte; 16]));
+        let numbers = ids.map(|id| origins.add(id, NO_SLOT));
+        origins.remove(1);
+        let address = |id: &NodeId| NodeId::new(id.address().octets());
+
+        assert_eq!(numbers, [Some(0), Some(1), Some(2)]);
+        assert_eq!(ids.map(|id| origins.find(&id)), [Some(0), None, Some(2)]);
+        assert_eq!(ids.map(|id| origins.find_at(&address(&id))), [Some(0), None, Some(2)]);
+        assert_eq!(origins.find(&address(&ids[0])), None, "an address is no id");
     }
 }

@@ -8,6 +8,7 @@ use peerbound_wire::{Claim, Item, List, NodeId, PREFIXES_MAX, Prefix, ProofItem,
 
 use crate::certified::certified_prefixes;
 use crate::fifo_map::FifoMap;
+use crate::index::Secret;
 
 /// Proofs that a book remembers: 16384 x about 1 kB = 16 MB, and 4 MB more if each announces as much as it may. Routers hold those they use themselves; what
 /// is forgotten here is verified again when it comes again.
@@ -147,8 +148,9 @@ impl ProofBook {
     /// Makes a book whose verdicts are those of `trust`.
     #[must_use]
     pub fn new(trust: impl Trust + 'static) -> Self {
-        let proofs = FifoMap::with_max(PROOFS_MAX);
-        let certificates = FifoMap::with_max(PROOFS_MAX);
+        // What goes in here has been verified.
+        let proofs = FifoMap::with_max(PROOFS_MAX, Secret::NONE);
+        let certificates = FifoMap::with_max(PROOFS_MAX, Secret::NONE);
         Self { trust: Box::new(trust), memo: Mutex::new(Memo { proofs, certificates, verified: 0 }) }
     }
 
