@@ -1,6 +1,6 @@
 //! The one place that asks the machine for the time and for chance.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Returns the time by which everything in a node is ordered.
 #[must_use]
@@ -13,6 +13,16 @@ pub fn now() -> Instant {
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Returns how long ago that was, by the time of day since 1970 as the kernel tells it of what it received. No time at all
+/// where it does not tell, or the time of day was set meanwhile.
+pub(crate) fn waited_since(arrived: Option<Duration>) -> Duration {
+    /// Nothing waits as long in a socket that is read.
+    const WAITED_MAX: Duration = Duration::from_secs(1);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let waited = arrived.map_or(Duration::ZERO, |arrived| since.saturating_sub(arrived));
+    if waited > WAITED_MAX { Duration::ZERO } else { waited }
 }
 
 /// Returns the time of day in nanoseconds since 1970, by which captures are stamped.

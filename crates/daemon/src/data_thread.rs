@@ -235,8 +235,9 @@ impl DataThread {
     /// as there is room for, before it has to let the rest wait: what has just been received lies in the caches.
     fn take_in(&mut self, received: &Received) {
         let mut unflushed = 0;
-        for (from, datagrams) in received.groups() {
+        for (from, arrived, datagrams) in received.groups() {
             let now = clock::now();
+            self.node.handle_wait(clock::waited_since(arrived));
             for datagram in datagrams {
                 self.take_in_one(from, datagram, now);
                 unflushed += 1;

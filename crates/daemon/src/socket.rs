@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::UdpSocket;
 use peerbound_node::Transmit;
@@ -65,14 +66,16 @@ impl Received {
         self.count == BATCH_SIZE
     }
 
-    /// Walks over the buffers in order of arrival: where each came from, and its datagrams.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (SocketAddr, impl Iterator<Item = &[u8]>)> {
+    /// Walks over the buffers in order of arrival: where each came from, when, by the time of day, and its datagrams.
+    pub(crate) fn groups(
+        &self,
+    ) -> impl Iterator<Item = (SocketAddr, Option<Duration>, impl Iterator<Item = &[u8]>)> {
         let buffers = self.metas.iter().zip(self.buffers.chunks(RECEIVE_BYTES)).take(self.count);
         buffers.filter(|(meta, _)| meta.addr.port() != 0).map(|(meta, buffer)| {
             let received = &buffer[..meta.len.min(buffer.len())];
             // An empty datagram is one all the same.
             let empty = received.is_empty().then_some(received);
-            (meta.addr, empty.into_iter().chain(received.chunks(meta.stride.max(1))))
+            (meta.addr, meta.timestamp, empty.into_iter().chain(received.chunks(meta.stride.max(1))))
         })
     }
 }
@@ -151,7 +154,7 @@ impl BatchSocket {
     /// `WouldBlock` when nothing waits; others are the kernel's.
     pub fn receive(&mut self, mut take: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
         let received = self.receive_batch()?;
-        for (from, datagrams) in received.groups() {
+        for (from, _, datagrams) in received.groups() {
             datagrams.for_each(|datagram| take(from, datagram));
         }
         self.give_back(received);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbound_dtls::{
     Admission, Advice, Association, AssociationConfig, DiscardCounts, ErrorStack, Plaintexts, Precedence,
@@ -24,7 +24,7 @@ use crate::neighbour::{Neighbour, precedence};
 use crate::outbound::{Outbound, Transmit};
 use crate::packets::Packets;
 use crate::path_mtus::PathMtus;
-use crate::queue::Queues;
+use crate::queue::{Arriving, Queues};
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::strangers::{HALF_OPEN_MAX, Reception, Strangers};
@@ -54,17 +54,17 @@ pub use views::{LinkSessionView, ReturnPathView, WayView};
 
 /// Errors that may be reported at once, and how often one more: a courtesy, not a service.
 const ERRORS_BURST: u32 = 50;
-const ERRORS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
+const ERRORS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Strangers that are told of at once, and how often one more: what an operator can take in.
 const STRANGERS_BURST: u32 = 20;
-const STRANGERS_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+const STRANGERS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Datagrams of unknown sessions that are answered at once, and how often one more: a relay with a hundred
 /// neighbours that was restarted reaches all of them within a second. 100 x 15 bytes a second for whoever
 /// is named as their source.
 const ADVICE_BURST: u32 = 100;
-const ADVICE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
+const ADVICE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// One payload on its way into the overlay.
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +145,9 @@ pub struct Node {
     probes: BTreeMap<NodeId, round_trips::Probe>,
     inner: Inner,
     queues: Queues,
+    arriving: Arriving,
+    /// How long what comes in has waited.
+    waited: Duration,
     outbound: Outbound,
     events: VecDeque<Event>,
     packets: Packets,
@@ -199,6 +202,8 @@ impl Node {
             advice_bucket: TokenBucket::new(ADVICE_BURST, ADVICE_INTERVAL, now),
             path_mtus: PathMtus::new(secret),
             queues: Queues::new(&config.rates),
+            arriving: Arriving::new(),
+            waited: Duration::ZERO,
             config,
             boot_epoch,
             next_packet: 0,

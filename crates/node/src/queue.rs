@@ -12,12 +12,15 @@ use crate::counters::FrameDrop;
 use crate::queue::drr::{FairQueue, QUANTUM_BYTES};
 use crate::queue::rate::Pacer;
 
+mod arriving;
 mod codel;
 mod drr;
 mod rate;
 mod view;
 mod waiting;
 
+pub(crate) use arriving::Arriving;
+pub(crate) use codel::Advice;
 pub(crate) use drr::Taken;
 pub(crate) use waiting::{FlowKey, Waiting};
 

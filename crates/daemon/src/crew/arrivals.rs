@@ -2,6 +2,7 @@
 //! and comes back empty.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use peerbound_dtls::{Opened, ReadyOpener};
 
@@ -19,6 +20,8 @@ pub(crate) enum Arrival {
     Datagram(SocketAddr),
     /// The plaintext of a datagram, and what the session is to judge it by.
     Opened(SocketAddr, Opened),
+    /// What follows was received at this time of day, where the kernel told it.
+    Received(Option<Duration>),
     /// A packet of this host; whether it is the next piece of the super-packet before it.
     Packet {
         /// See [`crate::tun::Outgoing::continues`].
@@ -27,6 +30,11 @@ pub(crate) enum Arrival {
 }
 
 impl Arrivals {
+    /// Notes when the kernel received what is added next.
+    pub(crate) fn add_time(&mut self, arrived: Option<Duration>) {
+        self.items.push((Arrival::Received(arrived), self.bytes.len()));
+    }
+
     /// Adds a datagram, opened where it is one for this key.
     pub(crate) fn add_datagram(&mut self, from: SocketAddr, datagram: &[u8], key: Option<&ReadyOpener>) {
         let opened = key.and_then(|key| key.open(datagram, &mut self.bytes));

@@ -14,14 +14,14 @@ const BUSY_TIME: Duration = Duration::from_millis(10);
 /// How busy that is: in percent of a processor.
 const BUSY_PERCENT: u32 = 90;
 
-/// How often it is looked at while others help.
-const LOOK_TIME: Duration = Duration::from_millis(50);
+/// How often it is looked at while others help: where they are no help, frames pile up meanwhile.
+const LOOK_TIME: Duration = Duration::from_millis(20);
 
 /// How quiet it must be before the data thread does all by itself again: all threads together, in percent of a processor.
 const QUIET_PERCENT: u32 = 60;
 
 /// How many looks it must be so: half a second, longer than the pauses of a flow.
-const QUIET_LOOKS: u32 = 10;
+const QUIET_LOOKS: u32 = 25;
 
 /// How long threads wait for a processor where there are not enough: in percent of the time that they have one. To be woken takes some, too.
 const SCARCE_PERCENT: u32 = 30;
@@ -145,11 +145,11 @@ mod tests {
 
         assert_eq!(pass(&mut load, 10, 8, 0), None);
         assert_eq!(pass(&mut load, 10, 10, 0), Some(Division::Shared));
-        assert_eq!(pass(&mut load, 50, 90, 20), None);
-        assert!((0..9).all(|_| pass(&mut load, 50, 20, 0).is_none()));
-        assert_eq!(pass(&mut load, 50, 35, 0), None, "one alone would be on the edge again");
-        assert!((0..9).all(|_| pass(&mut load, 50, 20, 0).is_none()));
-        assert_eq!(pass(&mut load, 50, 20, 0), Some(Division::Alone));
+        assert_eq!(pass(&mut load, 20, 36, 8), None);
+        assert!((0..24).all(|_| pass(&mut load, 20, 8, 0).is_none()));
+        assert_eq!(pass(&mut load, 20, 14, 0), None, "one alone would be on the edge again");
+        assert!((0..24).all(|_| pass(&mut load, 20, 8, 0).is_none()));
+        assert_eq!(pass(&mut load, 20, 8, 0), Some(Division::Alone));
         assert_eq!(pass(&mut load, 10, 10, 0), Some(Division::Shared), "and again at once");
     }
 
@@ -168,7 +168,7 @@ mod tests {
         for _ in 0..60_000 {
             match load.division {
                 Division::Alone => tries += u32::from(pass(&mut load, 10, 10, 0).is_some()),
-                Division::Shared => assert_eq!(pass(&mut load, 50, 50, 25), Some(Division::Alone)),
+                Division::Shared => assert_eq!(pass(&mut load, 20, 20, 10), Some(Division::Alone)),
             }
         }
 

@@ -205,8 +205,9 @@ impl Worker {
         match lane.socket.receive_batch() {
             Ok(received) => {
                 lane.is_readable = received.is_full();
-                for (from, datagrams) in received.groups() {
+                for (from, arrived, datagrams) in received.groups() {
                     let key = self.openers.get(&from).and_then(Opener::ready);
+                    arrivals.add_time(arrived);
                     datagrams.for_each(|datagram| arrivals.add_datagram(from, datagram, key.as_ref()));
                 }
                 lane.socket.give_back(received);

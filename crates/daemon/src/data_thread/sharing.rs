@@ -72,6 +72,7 @@ impl DataThread {
         self.packets.forget_way();
         arrivals.for_each(|arrival, bytes| {
             match arrival {
+                Arrival::Received(arrived) => self.node.handle_wait(clock::waited_since(arrived)),
                 Arrival::Opened(from, opened) => {
                     self.node.handle_opened(from, &opened, bytes, now);
                 }

@@ -146,6 +146,15 @@ impl Node {
             self.on_routing_frame(from, &header, payload, now);
             return;
         }
+        let payload_bytes = payload.len();
+        let Some(header) = self.admit(&header, now) else {
+            self.counters.drop_frame(FrameDrop::Codel);
+            self.observe(&header, payload_bytes, Some(from), FrameAction::Dropped(FrameDrop::Codel));
+            return;
+        };
+        // It was decoded, so there is room for flags.
+        let _ = Header::write_flags_over(bytes, header.flags);
+        let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
         match self.relay.decide(
             &header,
             from,
@@ -156,7 +165,6 @@ impl Node {
                 self.deliver(from, &header, payload, now);
             }
             Decision::Forward { next, header: onward } => {
-                let payload_bytes = payload.len();
                 let traced = Traced::of(&header, payload);
                 let passed = self.pass_on(bytes, (onward, Some(from)), next);
                 match passed {

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use peerbound_wire::{HEADER_BYTES, Header, NodeId};
+use peerbound_wire::{Flags, HEADER_BYTES, Header, Kind, NodeId};
 
 use crate::counters::FrameDrop;
 use crate::event::FrameAction;
 use crate::node::Node;
 use crate::node::frames::{Passed, Unsent};
 use crate::outbound::BATCH_BYTES_MAX;
-use crate::queue::{Full, QueueView, Taken, Waiting};
+use crate::queue::{Advice, FlowKey, Full, QueueView, Taken, Waiting};
 
 impl Node {
     /// Says how many bytes the owner can take at this moment. So many are sealed ahead, and no batch is
@@ -19,6 +19,27 @@ impl Node {
     pub fn handle_room(&mut self, bytes: usize, now: Instant) {
         self.latest = now;
         self.outbound.set_room(bytes);
+    }
+
+    /// Says how long what comes in from here on has waited with the owner, or in its kernel. Where every frame waits for
+    /// long there is a queue that stands, and flows are told by marks and drops, as by the queues here.
+    pub fn handle_wait(&mut self, waited: Duration) {
+        self.waited = waited;
+    }
+
+    /// Judges a frame by how long it has waited to come in; returns its header, marked if need be, or nothing where it is to
+    /// be dropped.
+    pub(super) fn admit(&mut self, header: &Header, now: Instant) -> Option<Header> {
+        if header.kind != Kind::Data {
+            return Some(*header);
+        }
+        match self.arriving.advise(FlowKey::of(header), self.waited, now) {
+            Advice::Pass => Some(*header),
+            Advice::Signal if header.flags.contains(Flags::ECN_CAPABLE) => {
+                Some(Header { flags: header.flags.with(Flags::CONGESTION), ..*header })
+            }
+            Advice::Signal => None,
+        }
     }
 
     /// Returns whether frames wait, for room or for a rate.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use peerbound_node::{Event, FrameAction, FrameDrop, QUEUE_BYTES_MAX, QueueView, Rate};
+use peerbound_node::{Ecn, Event, FrameAction, FrameDrop, QUEUE_BYTES_MAX, QueueView, Rate, Sending};
 use peerbound_wire::{ErrorCode, Flags, FlowId, Header, Kind};
 
 use crate::support::{FLOW, Net, Plan, address};
@@ -254,4 +254,31 @@ fn a_full_queue_drops_the_oldest_of_its_fattest_flow() {
 
     assert_eq!(numbers(&net), (dropped..frames as u64).collect::<Vec<_>>());
     assert!(net.events[A].iter().any(|event| matches!(event, Event::Pong { token: 5, .. })));
+}
+
+/// What waits in the kernel, because a relay has no time for it, is a queue as well: whoever fills it is told when it stands.
+#[test]
+fn what_waits_for_the_relay_itself_is_told_to_those_who_fill_it() {
+    let mut net = Net::up(&Plan::chain_of_three());
+    let mut told = [0, 0];
+    for (round, flags) in [Flags::default(), Flags::ECN_CAPABLE].into_iter().enumerate() {
+        net.nodes[B].handle_wait(Duration::from_millis(20));
+        for _ in 0..300 {
+            let ecn = if flags == Flags::default() { Ecn::NotCapable } else { Ecn::Capable };
+            let sending =
+                Sending { destination: net.id(C), flow: FLOW, is_reply: false, payload: &[0x60; 80] };
+            let now = net.clock.now();
+            net.nodes[A].send_packet(sending, ecn, now).unwrap();
+            net.run_for(Duration::from_millis(2));
+        }
+        net.nodes[B].handle_wait(Duration::ZERO);
+        let dropped = usize::try_from(net.dropped(B, FrameDrop::Codel)).unwrap();
+        let arrived: Vec<_> = std::iter::from_fn(|| net.nodes[C].poll_packet()).collect();
+        let marked = arrived.iter().filter(|packet| packet.header.flags.contains(Flags::CONGESTION)).count();
+        told[round] = if round == 0 { dropped } else { marked };
+        assert_eq!(arrived.len(), if round == 0 { 300 - dropped } else { 300 });
+    }
+
+    assert!(told.iter().all(|told| (3..60).contains(told)), "dropped and marked: {told:?}");
+    assert!(net.is_up(), "and the links are not told");
 }
