@@ -24,7 +24,7 @@ use crate::crew::bell::Bell;
 use crate::crew::deliveries::{DELIVERIES_MAX, Deliveries};
 use crate::crew::load::Load;
 use crate::crew::post::{ARRIVALS_MAX, HANDOVERS_MAX, Handover, Post, WORDS_MAX};
-use crate::crew::times::{ThreadTimes, Times};
+use crate::crew::times::{ThreadTimes, Times, idle_time};
 use crate::crew::worker::{Channels, Worker};
 use crate::lane::Lane;
 use crate::socket::SocketCounters;
@@ -201,7 +201,7 @@ impl Crew {
         }
         let own = self.times.as_ref().map_or_else(Times::default, ThreadTimes::read);
         let all = self.posts.iter().map(|post| post.gauge.times()).fold(own, Times::add);
-        self.load.judge(all, may_share, now)
+        self.load.judge((all, idle_time), may_share, now)
     }
 
     /// Gives the workers their lanes.

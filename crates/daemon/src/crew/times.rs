@@ -51,6 +51,18 @@ impl ThreadTimes {
     }
 }
 
+/// Returns for how long all processors of the host were idle, together, since it was started; `None` where the kernel does
+/// not tell.
+pub(crate) fn idle_time() -> Option<Duration> {
+    /// proc(5): what it counts, on every machine there is.
+    const TICK_MS: u64 = 10;
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    // The first line is that of all processors: its name, user, nice, system, idle, waiting for a disk.
+    let mut numbers = text.lines().next()?.split_ascii_whitespace().skip(4);
+    let mut next = || numbers.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis(next()?.saturating_add(next()?).saturating_mul(TICK_MS)))
+}
+
 fn read(file: &File) -> Option<Times> {
     let mut bytes = [0; LINE_BYTES_MAX];
     let len = std::os::unix::fs::FileExt::read_at(file, &mut bytes, 0).ok()?;
@@ -62,6 +74,11 @@ fn read(file: &File) -> Option<Times> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_have_been_idle_since_the_host_was_started() {
+        assert!(idle_time().is_some_and(|idle| idle > Duration::ZERO));
+    }
 
     #[test]
     fn a_thread_that_works_is_seen_to_have_had_a_processor() {
