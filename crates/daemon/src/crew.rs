@@ -28,6 +28,7 @@ use crate::crew::times::{ThreadTimes, Times, idle_time};
 use crate::crew::worker::{Channels, Worker};
 use crate::lane::Lane;
 use crate::socket::SocketCounters;
+use crate::tun::Tun;
 
 pub(crate) mod arrivals;
 mod bell;
@@ -110,7 +111,8 @@ impl Crew {
             let worker = Worker::new(Arc::clone(&bell), channels)?;
             let gauge = worker.gauge();
             if let Some(port) = &mut port {
-                port.add(to.clone(), empty, Arc::clone(&gauge));
+                let own = lane.tun.as_ref().map(Tun::port);
+                port.add(own, (to.clone(), empty), Arc::clone(&gauge));
             }
             posts.push(Post {
                 lane: Some(lane),

@@ -267,10 +267,9 @@ impl DataThread {
         }
     }
 
-    /// Takes some packets that this host sends into the overlay. Our own queue comes last: when the kernel moves a flow
-    /// to another, what is in the one that it left is older.
+    /// Takes some packets that this host sends into the overlay.
     fn receive_packets(&mut self) {
-        for number in (0..=self.crew.len()).rev() {
+        for number in 0..=self.crew.len() {
             if self.takes_packets() && self.lane_mut(number).is_some_and(|lane| lane.tun_is_readable) {
                 self.receive_packets_from(number);
             }
@@ -279,7 +278,7 @@ impl DataThread {
 
     fn receive_packets_from(&mut self, number: usize) {
         let mut now = clock::now();
-        self.packets.forget_way();
+        self.packets.read_from(number);
         for count in 1..=PACKETS_PER_TURN {
             if !self.takes_packets() {
                 break;

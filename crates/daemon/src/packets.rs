@@ -12,6 +12,7 @@ use crate::packets::flows::Flows;
 use crate::packets::icmp::{Complaint, Complaints};
 use crate::packets::ip::Packet;
 use crate::packets::overlay::Overlay;
+use crate::packets::queues::FlowQueues;
 use crate::packets::recent::Recent;
 
 pub(crate) mod checksum;
@@ -24,6 +25,7 @@ pub(crate) mod ip;
 mod mesh;
 mod mss;
 mod overlay;
+mod queues;
 mod recent;
 
 /// What an inner session takes of a frame: its record, and the byte in it that says what follows.
@@ -33,6 +35,13 @@ const INNER_BYTES: usize = 37 + 1;
 pub trait PacketPort: Send {
     /// Takes the packet and returns true, or leaves it to the next port.
     fn deliver(&mut self, packet: &DeliveredPacket) -> bool;
+
+    /// Takes the packet as [`Self::deliver`] does, and puts it, where there are several queues, into the one with this number:
+    /// what this host sends in the packet's flow comes by it.
+    fn deliver_by(&mut self, packet: &DeliveredPacket, queue: Option<usize>) -> bool {
+        let _ = queue;
+        self.deliver(packet)
+    }
 
     /// Gives on what is still here: no more packets arrive in this turn. Returns how many packets found nobody.
     fn flush(&mut self) -> usize {
@@ -103,6 +112,9 @@ pub(crate) struct PacketSwitch {
     /// The packet that arrived last in this turn, for those that follow it in its flow: what was found of it holds for
     /// them, as long as nothing else happens in between.
     arrival: Option<Arrival>,
+    /// The queue that packets come from at this moment, and those of flows where there are several.
+    queue: usize,
+    queues: Option<FlowQueues>,
 }
 
 impl PacketSwitch {
@@ -116,7 +128,14 @@ impl PacketSwitch {
             packet_bytes_max,
             way: None,
             arrival: None,
+            queue: 0,
+            queues: None,
         }
+    }
+
+    /// Lets each flow keep to one queue of several.
+    pub(crate) fn with_queues(self) -> Self {
+        Self { queues: Some(FlowQueues::default()), ..self }
     }
 
     /// Asks one more port, before the others.
@@ -137,12 +156,28 @@ impl PacketSwitch {
     ) -> Vec<u8> {
         match self.check_arrival(overlay, &mut delivered, now) {
             Err(reason) => self.drop_packet(reason),
-            Ok(()) if self.ports.iter_mut().any(|port| port.deliver(&delivered)) => {
-                self.counters.delivered += 1;
+            Ok(()) => {
+                let queue = self.queue_of(&delivered);
+                if self.ports.iter_mut().any(|port| port.deliver_by(&delivered, queue)) {
+                    self.counters.delivered += 1;
+                } else {
+                    self.drop_packet(PacketDrop::NoPort);
+                }
             }
-            Ok(()) => self.drop_packet(PacketDrop::NoPort),
         }
         delivered.bytes
+    }
+
+    /// Notes that the packets that come next are from another queue of the interface than those before, or from this one
+    /// again: they have their own ways.
+    pub(crate) fn read_from(&mut self, queue: usize) {
+        self.way = None;
+        self.queue = queue;
+    }
+
+    fn queue_of(&self, packet: &DeliveredPacket) -> Option<usize> {
+        let Header { source, flow, flags, .. } = packet.header;
+        self.queues.as_ref()?.of(&(source, flow, flags.contains(Flags::REPLY)))
     }
 
     /// Lets the ports give on what they have put together: no more packets arrive in this turn.

@@ -44,15 +44,18 @@ impl Deliveries {
     }
 }
 
-/// Gives packets to the kernel by the queue of the thread that has their flow, while there are others than our own.
+/// Gives packets to the kernel, each by the queue of its flow: our own, or another, and while others work by the thread
+/// that has that.
 pub(crate) struct SharedPort {
     own: TunPort,
     hands: Vec<Hand>,
     shares: Arc<AtomicBool>,
 }
 
-/// What leads to one other thread.
+/// What leads to one other queue.
 struct Hand {
+    /// The queue itself, for as long as we have it.
+    port: Option<TunPort>,
     filling: Option<Deliveries>,
     to: Sender<Handover>,
     back: Receiver<Deliveries>,
@@ -62,39 +65,49 @@ struct Hand {
 }
 
 impl SharedPort {
-    /// Makes one over the port of our own queue, for as long as `shares` says so.
+    /// Makes one over the port of our own queue; `shares` says whether others work.
     pub(crate) fn new(own: TunPort, shares: Arc<AtomicBool>) -> Self {
         Self { own, hands: Vec::new(), shares }
     }
 
-    /// Adds the way to another thread, and the buffers that go it.
-    pub(crate) fn add(&mut self, to: Sender<Handover>, back: Receiver<Deliveries>, gauge: Arc<Gauge>) {
-        self.hands.push(Hand { filling: None, to, back, gauge, refused: 0 });
+    /// Adds another queue, the way to its thread, and the buffers that go it.
+    pub(crate) fn add(
+        &mut self,
+        port: Option<TunPort>,
+        (to, back): (Sender<Handover>, Receiver<Deliveries>),
+        gauge: Arc<Gauge>,
+    ) {
+        self.hands.push(Hand { port, filling: None, to, back, gauge, refused: 0 });
     }
+}
 
-    fn hand_of(&mut self, header: &Header) -> Option<&mut Hand> {
-        let hands = self.hands.len();
-        if hands == 0 || !self.shares.load(Ordering::Relaxed) {
-            return None;
-        }
-        // The origin has chosen its flow ids one after the other; its own id is as good as random.
-        let [.., a, b] = header.source.as_bytes()[..] else { return None };
-        let number = header.flow.0.wrapping_add(u32::from(a) << 8 | u32::from(b));
-        self.hands.get_mut(usize::try_from(number).unwrap_or(0) % hands)
-    }
+/// Returns the queue of a flow that others begin, of so many.
+fn queue_for(header: &Header, queues: usize) -> usize {
+    // The origin has chosen its flow ids one after the other; its own id is as good as random.
+    let [.., a, b] = *header.source.as_bytes();
+    let number = header.flow.0.wrapping_add(u32::from(a) << 8 | u32::from(b));
+    usize::try_from(number).unwrap_or(0) % queues
 }
 
 impl PacketPort for SharedPort {
     fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
-        match self.hand_of(&packet.header) {
+        self.deliver_by(packet, None)
+    }
+
+    fn deliver_by(&mut self, packet: &DeliveredPacket, queue: Option<usize>) -> bool {
+        let queue = queue.unwrap_or_else(|| queue_for(&packet.header, 1 + self.hands.len()));
+        let shares = self.shares.load(Ordering::Relaxed);
+        let hand = queue.checked_sub(1).and_then(|index| self.hands.get_mut(index));
+        match hand {
+            None => self.own.put(&packet.bytes),
+            Some(Hand { port: Some(port), .. }) if !shares => port.put(&packet.bytes),
             Some(hand) => hand.take(&packet.bytes),
-            None => return self.own.deliver(packet),
         }
         true
     }
 
     fn flush(&mut self) -> usize {
-        self.own.flush() + self.hands.iter_mut().map(Hand::flush).sum::<usize>()
+        self.own.flush_frames() + self.hands.iter_mut().map(Hand::flush).sum::<usize>()
     }
 }
 
@@ -123,6 +136,7 @@ impl Hand {
 
     fn flush(&mut self) -> usize {
         self.send();
-        std::mem::take(&mut self.refused) + self.gauge.take_refused()
+        let by_us = self.port.as_mut().map_or(0, TunPort::flush_frames);
+        by_us + std::mem::take(&mut self.refused) + self.gauge.take_refused()
     }
 }

@@ -83,6 +83,7 @@ impl OpenedDaemon {
         // Last: it takes whatever nobody else wants.
         ports.extend(port.map(|port| Box::new(port) as Box<dyn PacketPort>));
         let packets = PacketSwitch::new(ports, packet_bytes_max);
+        let packets = if queues == Queues::Several { packets.with_queues() } else { packets };
         let lane = Lane::new(0, socket, tun, node.mtu());
         let equipment = Equipment { poll, lane, crew, packets, observer };
         let data = DataThread::new(node, commands_in, events_out, equipment).map_err(StartError::Thread)?;

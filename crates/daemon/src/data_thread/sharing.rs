@@ -69,7 +69,7 @@ impl DataThread {
         let mut unflushed = 0;
         let mut now = clock::now();
         let mut met = None;
-        self.packets.forget_way();
+        self.packets.read_from(index + 1);
         arrivals.for_each(|arrival, bytes| {
             match arrival {
                 Arrival::Received(arrived) => self.node.handle_wait(clock::waited_since(arrived)),

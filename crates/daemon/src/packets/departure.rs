@@ -53,11 +53,6 @@ impl PacketSwitch {
         }
     }
 
-    /// Forgets where the last packet went: the next one comes from elsewhere.
-    pub(crate) fn forget_way(&mut self) {
-        self.way = None;
-    }
-
     fn find_way(
         &mut self,
         overlay: &impl Overlay,
@@ -82,6 +77,9 @@ impl PacketSwitch {
             mss::clamp(bytes, packet, max);
         }
         let flow = self.flows.of(packet, destination, now);
+        if let Some(queues) = &mut self.queues {
+            queues.note((destination, flow.id, !flow.is_reply), self.queue);
+        }
         Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version) })
     }
 
