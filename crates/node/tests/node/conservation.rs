@@ -60,6 +60,26 @@ proptest! {
     }
 }
 
+/// Both ends began a session at once, and the way was too narrow for its first datagrams: the handshake was begun anew with
+/// smaller ones, by the other end alone, and what waited at this end for the session was gone without a word.
+#[test]
+fn what_waits_for_a_session_is_not_lost_when_its_handshake_is_begun_anew() {
+    let plan = Plan { nodes: 3, links: vec![(0, 1), (2, 0), (2, 1)], routes: vec![(0, 2, 1)] };
+    let mut net = Net::with(&plan, |index, _, config| {
+        config.mtu = [1400, 700, 1000][index];
+        config.inner.default = [EndToEnd::On, EndToEnd::Off][index % 2];
+    });
+    net.run_for(Duration::from_secs(1));
+
+    perform(&mut net, &Deed::Send { from: 0, to: 2, is_reply: false, bytes: 400 });
+    perform(&mut net, &Deed::Send { from: 2, to: 0, is_reply: false, bytes: 401 });
+    net.run_for(Duration::from_secs(3));
+
+    // The net has checked the books at every step; and what waited has left.
+    assert_eq!(net.delivered(2), [vec![7; 400]]);
+    assert_eq!(net.nodes[2].inner_sessions()[0].bytes.0, 401);
+}
+
 fn perform(net: &mut Net, deed: &Deed) {
     let count = net.nodes.len();
     let now = net.clock.now();

@@ -156,10 +156,11 @@ impl Node {
         self.next_for(&Way::There.header(self.us, peer), now).map(|_| Way::There)
     }
 
-    /// Begins the handshake anew with datagrams that fit the way. Where the other end began it, its next hello
-    /// finds no session and makes one.
+    /// Begins the handshake anew with datagrams that fit the way. Where the other end began it, and nothing of ours waits
+    /// for it, its next hello finds no session and makes one.
     pub(super) fn open_smaller(&mut self, peer: NodeId, is_ours: bool, now: Instant) {
-        if !is_ours {
+        let has_waiters = self.inner.sessions.get(&peer).is_some_and(|session| session.waiting.len() > 0);
+        if !is_ours && !has_waiters {
             return self.forget_inner(peer);
         }
         let config = self.inner_config(peer, now);
