@@ -70,7 +70,7 @@ pub(crate) struct Options {
     /// The program to measure; the one beside this one, if left out
     #[arg(long)]
     peerbound: Option<PathBuf>,
-    /// A line for the table [node] of each peerbound node, as "workers = 1"; may be given several times
+    /// A line for the table `[node]` of each peerbound node, as "workers = 1"; may be given several times
     #[arg(long, value_name = "LINE")]
     node: Vec<String>,
     /// Write all that was measured into this file
