@@ -94,7 +94,7 @@ pub enum Sealing {
     /// When it is decided where they go: what was just opened lies in the caches.
     #[default]
     AtOnce,
-    /// When [`UnsealedTransmit::seal`] says so, on whatever thread: for an owner with more than one.
+    /// When [`crate::UnsealedTransmit::seal`] says so, on whatever thread: for an owner with more than one.
     Later,
 }
 
