@@ -224,11 +224,21 @@ impl Node {
 
     /// Takes in one datagram and says what became of it.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
+        self.take_in(now, |node| {
+            let verdict = node.judge_datagram(from, datagram, now);
+            if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
+                node.note_stray(from, datagram, verdict, now);
+            }
+            verdict
+        })
+    }
+
+    /// Counts a datagram that came in, lets it be judged, and draws the conclusions.
+    fn take_in(&mut self, now: Instant, judge: impl FnOnce(&mut Self) -> Verdict) -> Verdict {
         self.latest = now;
-        let verdict = self.judge_datagram(from, datagram, now);
-        if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
-            self.note_stray(from, datagram, verdict, now);
-        }
+        self.counters.datagrams_received += 1;
+        self.last_reason = None;
+        let verdict = judge(self);
         self.links.note();
         self.neighbours.note();
         self.pass_routing_on();
@@ -236,8 +246,6 @@ impl Node {
     }
 
     fn judge_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
-        self.counters.datagrams_received += 1;
-        self.last_reason = None;
         if is_client_hello(datagram) && !self.is_shut_down {
             return self.on_hello(from, datagram, now);
         }

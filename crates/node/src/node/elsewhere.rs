@@ -44,18 +44,14 @@ impl Node {
         plaintext: &mut [u8],
         now: Instant,
     ) -> Verdict {
-        self.latest = now;
-        self.counters.datagrams_received += 1;
-        self.last_reason = None;
-        let verdict = self.on_opened(from, opened, plaintext, now);
-        if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
-            // Of the datagram that came only the header is left.
-            self.note_stray(from, &opened.header.encode(), verdict, now);
-        }
-        self.links.note();
-        self.neighbours.note();
-        self.pass_routing_on();
-        verdict
+        self.take_in(now, |node| {
+            let verdict = node.on_opened(from, opened, plaintext, now);
+            if matches!(verdict, Verdict::Dropped(_) | Verdict::Killed) {
+                // Of the datagram that came only the header is left.
+                node.note_stray(from, &opened.header.encode(), verdict, now);
+            }
+            verdict
+        })
     }
 
     fn on_opened(
