@@ -17,14 +17,7 @@ const WARM_UP: usize = 200;
 
 #[test]
 fn a_relay_in_its_stride_allocates_nothing_for_a_frame() {
-    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.observe_frames = false);
-    net.run_until_up();
-    net.run_for(Duration::from_millis(100));
-    for _ in 0..2 * WARM_UP {
-        net.send(A, C, &[7; 1200]).unwrap();
-    }
-    let datagrams = net.intercept(A, B);
-    assert_eq!(datagrams.len(), 2 * WARM_UP);
+    let (mut net, datagrams) = chain_with_datagrams_for_its_relay();
     let (relay, now) = (&mut net.nodes[B], net.clock.now());
     let mut pass_on = |datagrams: &[Vec<u8>]| {
         for datagram in datagrams {
@@ -45,13 +38,7 @@ fn a_relay_in_its_stride_allocates_nothing_for_a_frame() {
 /// The same where its records are opened before they come to it, and sealed after they have left.
 #[test]
 fn nor_does_one_whose_records_are_opened_and_sealed_elsewhere() {
-    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.observe_frames = false);
-    net.run_until_up();
-    net.run_for(Duration::from_millis(100));
-    for _ in 0..2 * WARM_UP {
-        net.send(A, C, &[7; 1200]).unwrap();
-    }
-    let datagrams = net.intercept(A, B);
+    let (mut net, datagrams) = chain_with_datagrams_for_its_relay();
     let (relay, now) = (&mut net.nodes[B], net.clock.now());
     relay.set_sealing(Sealing::Later);
     let opener = relay.opener_at(address(A)).unwrap();
@@ -74,6 +61,18 @@ fn nor_does_one_whose_records_are_opened_and_sealed_elsewhere() {
     let used = measure(|| pass_on(&datagrams[WARM_UP..]));
 
     assert_eq!(used.count_total, 0, "{used:?} for {WARM_UP} frames");
+}
+
+fn chain_with_datagrams_for_its_relay() -> (Net, Vec<Vec<u8>>) {
+    let mut net = Net::with(&Plan::chain_of_three(), |_, _, config| config.observe_frames = false);
+    net.run_until_up();
+    net.run_for(Duration::from_millis(100));
+    for _ in 0..2 * WARM_UP {
+        net.send(A, C, &[7; 1200]).unwrap();
+    }
+    let datagrams = net.intercept(A, B);
+    assert_eq!(datagrams.len(), 2 * WARM_UP);
+    (net, datagrams)
 }
 
 /// The same at both ends of a way: a packet of this host into an inner session, and out of one.
