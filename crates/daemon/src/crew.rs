@@ -78,8 +78,7 @@ pub(crate) struct Crew {
     /// The worker that was heard last.
     next: usize,
     bell: Arc<Bell>,
-    is_shared: bool,
-    /// The same, for the port of this host's packets.
+    /// Whether the workers have the lanes; the port of this host's packets looks at it, too.
     shares: Arc<AtomicBool>,
     load: Load,
     /// The times of the data thread, once it runs.
@@ -132,7 +131,6 @@ impl Crew {
             unheard: VecDeque::new(),
             next: 0,
             bell,
-            is_shared: false,
             shares,
             load,
             times: None,
@@ -169,7 +167,7 @@ impl Crew {
 
     /// Whether the workers have the lanes.
     pub(crate) fn is_shared(&self) -> bool {
-        self.is_shared
+        self.shares.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bell(&self) -> &Bell {
@@ -209,7 +207,6 @@ impl Crew {
     /// Gives the workers their lanes.
     pub(crate) fn share(&mut self, registry: &Registry) {
         self.times_shared += 1;
-        self.is_shared = true;
         self.counted = SocketCounters::default();
         for post in self.posts.iter_mut().filter(|post| post.thread.is_some()) {
             if let Some(mut lane) = post.lane.take() {
@@ -223,7 +220,6 @@ impl Crew {
 
     /// Takes the lanes back, and gives `own` what waits for room at them. What has arrived meanwhile is heard later.
     pub(crate) fn gather(&mut self, registry: &Registry, own: &mut Lane) {
-        self.is_shared = false;
         self.shares.store(false, Ordering::Relaxed);
         let Self { posts, unheard, .. } = self;
         for (index, post) in posts.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll};
 use peerbound_node::{Event, Node, Transmit};
 use tracing::error;
 
@@ -24,9 +24,6 @@ use crate::tun::Outgoing;
 use crate::watch::Watchers;
 
 mod sharing;
-
-/// No lane has this token.
-const WAKER: Token = Token(usize::MAX);
 
 /// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
 /// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
@@ -87,13 +84,6 @@ enum Turn {
     Settle(Sender<()>),
     Stop,
     Abort,
-}
-
-/// Makes the poller of a data thread, and what wakes it.
-pub(crate) fn poller() -> io::Result<(Poll, Arc<Waker>)> {
-    let poll = Poll::new()?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    Ok((poll, waker))
 }
 
 impl DataThread {
@@ -185,10 +175,7 @@ impl DataThread {
 
     /// Returns a lane that is ours to serve: our own, or one that a worker does not have at this moment.
     fn lane_mut(&mut self, number: usize) -> Option<&mut Lane> {
-        match number.checked_sub(1) {
-            None => Some(&mut self.lane),
-            Some(index) => self.crew.lane(index),
-        }
+        lane_of(&mut self.lane, &mut self.crew, number)
     }
 
     /// Receives some batches from each socket.
@@ -283,10 +270,7 @@ impl DataThread {
             if !self.takes_packets() {
                 break;
             }
-            let lane = match number.checked_sub(1) {
-                None => Some(&mut self.lane),
-                Some(index) => self.crew.lane(index),
-            };
+            let lane = lane_of(&mut self.lane, &mut self.crew, number);
             let Some(Lane { tun: Some(tun), tun_is_readable, .. }) = lane else { break };
             match tun.receive() {
                 Ok(Outgoing { bytes, continues: true }) => {
@@ -483,6 +467,14 @@ impl DataThread {
             self.flush();
         }
         Report { status: self.status() }
+    }
+}
+
+/// Returns the lane with this number, if no worker has it.
+fn lane_of<'a>(own: &'a mut Lane, crew: &'a mut Crew, number: usize) -> Option<&'a mut Lane> {
+    match number.checked_sub(1) {
+        None => Some(own),
+        Some(index) => crew.lane(index),
     }
 }
 

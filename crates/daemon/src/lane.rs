@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Poll, Registry, Token, Waker};
 use peerbound_node::Transmit;
 use tracing::error;
 
@@ -14,6 +15,16 @@ use crate::clock;
 use crate::kernel_buffer::KernelBuffer;
 use crate::socket::BatchSocket;
 use crate::tun::Tun;
+
+/// No lane has this token.
+const WAKER: Token = Token(usize::MAX);
+
+/// Makes the poller of a thread that serves lanes, and what wakes it.
+pub(crate) fn poller() -> io::Result<(Poll, Arc<Waker>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    Ok((poll, waker))
+}
 
 /// A socket with what belongs to it.
 pub(crate) struct Lane {

@@ -12,11 +12,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-use peerbound_node::DeliveredPacket;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::config::TunConfig;
-use crate::packets::PacketPort;
 
 mod choice;
 mod coalesce;
@@ -200,23 +198,12 @@ impl TunPort {
     }
 
     /// Gives the kernel what waits; returns how many packets it refused since the last time.
-    pub(crate) fn flush_frames(&mut self) -> usize {
+    pub(crate) fn flush(&mut self) -> usize {
         let Self { device, coalescer, refused } = self;
         if let Some(coalescer) = coalescer {
             coalescer.flush(|frame, packets| write(device, frame, packets, refused));
         }
         std::mem::take(refused)
-    }
-}
-
-impl PacketPort for TunPort {
-    fn deliver(&mut self, packet: &DeliveredPacket) -> bool {
-        self.put(&packet.bytes);
-        true
-    }
-
-    fn flush(&mut self) -> usize {
-        self.flush_frames()
     }
 }
 

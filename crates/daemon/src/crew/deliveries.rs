@@ -107,7 +107,7 @@ impl PacketPort for SharedPort {
     }
 
     fn flush(&mut self) -> usize {
-        self.own.flush_frames() + self.hands.iter_mut().map(Hand::flush).sum::<usize>()
+        self.own.flush() + self.hands.iter_mut().map(Hand::flush).sum::<usize>()
     }
 }
 
@@ -136,7 +136,7 @@ impl Hand {
 
     fn flush(&mut self) -> usize {
         self.send();
-        let by_us = self.port.as_mut().map_or(0, TunPort::flush_frames);
+        let by_us = self.port.as_mut().map_or(0, TunPort::flush);
         by_us + std::mem::take(&mut self.refused) + self.gauge.take_refused()
     }
 }

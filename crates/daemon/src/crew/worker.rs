@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll};
 use peerbound_dtls::{Opener, Unsealed};
 use tracing::error;
 
@@ -19,11 +19,8 @@ use crate::crew::bell::Bell;
 use crate::crew::deliveries::Deliveries;
 use crate::crew::post::{Gauge, Handover, Word};
 use crate::crew::times::ThreadTimes;
-use crate::lane::Lane;
-use crate::tun::{Outgoing, TunPort};
-
-/// No lane has this token.
-const WAKER: Token = Token(usize::MAX);
+use crate::lane::{self, Lane};
+use crate::tun::{Outgoing, Tun, TunPort};
 
 /// Addresses whose keys a worker holds at most: those of four times as many neighbours as a node may have.
 const OPENERS_MAX: usize = 4096;
@@ -63,8 +60,7 @@ pub(crate) struct Channels {
 impl Worker {
     /// Makes one that has nothing to do yet; `home` wakes the data thread.
     pub(crate) fn new(home: Arc<Bell>, channels: Channels) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (poll, waker) = lane::poller()?;
         let Channels { handovers, words, delivered } = channels;
         Ok(Self {
             poll,
@@ -127,7 +123,7 @@ impl Worker {
             self.receive(&mut lane);
             self.receive_packets(&mut lane);
             lane.watch_for_room(self.poll.registry());
-            let refused = self.port.as_mut().map_or(0, TunPort::flush_frames);
+            let refused = self.port.as_mut().map_or(0, TunPort::flush);
             self.gauge.show(lane.room(), refused);
             self.lane = Some(lane);
         }
@@ -169,12 +165,12 @@ impl Worker {
             error!(%error, "The poller of a worker does not take its socket");
             return self.tell(Word::Left(lane));
         }
-        self.port = lane.tun.as_ref().map(crate::tun::Tun::port);
+        self.port = lane.tun.as_ref().map(Tun::port);
         self.lane = Some(lane);
     }
 
     fn leave(&mut self) {
-        let refused = self.port.take().map_or(0, |mut port| port.flush_frames());
+        let refused = self.port.take().map_or(0, |mut port| port.flush());
         self.openers.clear();
         self.gauge.show(usize::MAX, refused);
         if let Some(mut lane) = self.lane.take() {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use peerbound_node::Sealing;
+use peerbound_node::{Sealing, UnsealedTransmit};
 
 use crate::clock;
 use crate::crew::arrivals::{Arrival, Arrivals};
@@ -40,9 +40,7 @@ impl DataThread {
             self.node.set_sealing(Sealing::AtOnce);
             self.crew.gather(self.poll.registry(), &mut self.lane);
             if let Some(batch) = self.crew.take_held() {
-                let (batch, list) = batch.seal();
-                self.node.recycle_list(list);
-                self.send_batch(batch);
+                self.seal_and_send(batch);
             }
             // It came before what is at the sockets.
             while self.crew.has_spoken() {
@@ -105,10 +103,14 @@ impl DataThread {
     pub(super) fn hand_next_batch(&mut self) -> bool {
         let Some(batch) = self.node.poll_unsealed() else { return false };
         if let Some(batch) = self.crew.hand(batch) {
-            let (batch, list) = batch.seal();
-            self.node.recycle_list(list);
-            self.send_batch(batch);
+            self.seal_and_send(batch);
         }
         true
+    }
+
+    fn seal_and_send(&mut self, batch: UnsealedTransmit) {
+        let (batch, list) = batch.seal();
+        self.node.recycle_list(list);
+        self.send_batch(batch);
     }
 }
