@@ -68,6 +68,11 @@ pub use verdict::{Lock, Reason, Verdict};
 use peerbound_dtls::KeyHash;
 use peerbound_wire::NodeId;
 
+/// Queues that are fair to flows, for whatever is to wait.
+pub mod fair {
+    pub use crate::queue::{FairQueue, Queued, Taken};
+}
+
 /// Returns the overlay's name for the holder of a key.
 #[must_use]
 pub fn node_id(key: &KeyHash) -> NodeId {

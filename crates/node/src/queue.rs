@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use peerbound_wire::{Header, NodeId};
 
 use crate::counters::FrameDrop;
-use crate::queue::drr::{FairQueue, QUANTUM_BYTES};
+use crate::queue::drr::QUANTUM_BYTES;
 use crate::queue::rate::Pacer;
 
 mod arriving;
@@ -21,9 +21,9 @@ mod waiting;
 
 pub(crate) use arriving::Arriving;
 pub(crate) use codel::Advice;
-pub(crate) use drr::Taken;
 pub(crate) use waiting::{FlowKey, Waiting};
 
+pub use drr::{FairQueue, Queued, Taken};
 pub use rate::Rate;
 pub use view::QueueView;
 
@@ -57,7 +57,7 @@ pub(crate) struct Queues {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: FairQueue,
+    waiting: FairQueue<Waiting>,
     pacer: Option<Pacer>,
     sojourn: Duration,
     passed: u64,
@@ -173,13 +173,13 @@ impl Queues {
 
     /// Takes the next frame that may leave and whom it is for. One neighbour after the other has its
     /// turn, of so many bytes that a batch gets full, or of what there is room for.
-    pub(crate) fn take(&mut self, turn_bytes: usize, now: Instant) -> Option<(NodeId, Taken)> {
+    pub(crate) fn take(&mut self, turn_bytes: usize, now: Instant) -> Option<(NodeId, Taken<Waiting>)> {
         for _ in 0..self.turns.len() {
             let neighbour = *self.turns.front()?;
             let queue = self.by_neighbour.get_mut(&neighbour)?;
             let is_ready = queue.pacer.as_ref().is_none_or(|pacer| pacer.is_ready(now));
             if is_ready && let Some(taken) = queue.waiting.take(now) {
-                let (Taken::Frame(frame) | Taken::Marked(frame) | Taken::Dropped(frame)) = &taken;
+                let (Taken::Passed(frame) | Taken::Marked(frame) | Taken::Dropped(frame)) = &taken;
                 if !matches!(taken, Taken::Dropped(_)) {
                     queue.sojourn = now.saturating_duration_since(frame.since);
                     queue.passed += 1;

@@ -85,7 +85,7 @@ impl Node {
         while self.queues.frames() > 0 && self.outbound.has_room() {
             let turn_bytes = self.outbound.room().min(BATCH_BYTES_MAX);
             match self.queues.take(turn_bytes, self.latest) {
-                Some((next, Taken::Frame(frame) | Taken::Marked(frame))) => self.seal_one(next, frame),
+                Some((next, Taken::Passed(frame) | Taken::Marked(frame))) => self.seal_one(next, frame),
                 Some((next, Taken::Dropped(frame))) => self.drop_waiting(next, frame, FrameDrop::Codel),
                 // Rates hold the rest up.
                 None => break,

@@ -134,7 +134,7 @@ proptest! {
             left += shed;
             now += Duration::from_micros(100);
             for _ in 0..leave {
-                if let Some((to, Taken::Frame(frame) | Taken::Marked(frame) | Taken::Dropped(frame))) =
+                if let Some((to, Taken::Passed(frame) | Taken::Marked(frame) | Taken::Dropped(frame))) =
                     queues.take(65_000, now)
                 {
                     queues.charge(&to, frame.bytes.len(), now);

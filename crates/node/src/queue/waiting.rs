@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use peerbound_wire::{FlowId, Header, Kind, NodeId};
+use peerbound_wire::{Flags, FlowId, Header, Kind, NodeId};
+
+use crate::queue::drr::Queued;
 
 /// Bytes that a waiting frame takes besides its own: its header taken apart, its place in a queue and the
 /// allocator's share. Without them small frames would take many times the memory that is their due.
@@ -22,12 +24,38 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
 }
 
-impl Waiting {
-    /// Returns how much memory it takes, which is what ceilings are about.
-    pub(crate) fn charge(&self) -> usize {
+impl Queued for Waiting {
+    type Key = FlowKey;
+
+    const SHARED: FlowKey =
+        FlowKey { source: NodeId::new([0; 16]), destination: NodeId::new([0; 16]), flow: FlowId(0) };
+
+    fn key(&self) -> FlowKey {
+        FlowKey::of(&self.header)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn charge(&self) -> usize {
         self.bytes.capacity() + OVERHEAD_BYTES
     }
 
+    fn since(&self) -> Instant {
+        self.since
+    }
+
+    fn mark(&mut self) -> bool {
+        let is_heeded = self.header.flags.contains(Flags::ECN_CAPABLE);
+        if is_heeded {
+            self.header.flags = self.header.flags.with(Flags::CONGESTION);
+        }
+        is_heeded
+    }
+}
+
+impl Waiting {
     /// Returns how much memory a frame of so many bytes takes at least.
     pub(crate) fn charge_of(bytes: usize) -> usize {
         bytes + OVERHEAD_BYTES
@@ -52,10 +80,6 @@ pub(crate) struct FlowKey {
 }
 
 impl FlowKey {
-    /// The flow of those for which there is no room among the flows.
-    pub(crate) const SHARED: Self =
-        Self { source: NodeId::new([0; 16]), destination: NodeId::new([0; 16]), flow: FlowId(0) };
-
     /// Returns the flow of a frame. Flows inside one inner session overtake each other, too: its ends look back
     /// on as many records as that takes. Its handshake is a flow, for its messages are to keep their order.
     pub(crate) fn of(header: &Header) -> Self {
@@ -66,8 +90,6 @@ impl FlowKey {
 
 #[cfg(test)]
 mod tests {
-    use peerbound_wire::Flags;
-
     use super::*;
 
     const A: NodeId = NodeId::new([0xa; 16]);

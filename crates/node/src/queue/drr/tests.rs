@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use peerbound_wire::{FlowId, Header, Kind, NodeId, PacketId};
+use peerbound_wire::{Flags, FlowId, Header, Kind, NodeId, PacketId};
 use proptest::prelude::*;
 
 use super::*;
 use crate::queue::codel::{INTERVAL, TARGET};
+use crate::queue::waiting::{FlowKey, Waiting};
 
 const A: NodeId = NodeId::new([0xa; 16]);
 const C: NodeId = NodeId::new([0xc; 16]);
@@ -20,10 +21,10 @@ fn start() -> Instant {
 }
 
 /// Takes the next frame that is sent, and passes over those that are dropped.
-fn next(queue: &mut FairQueue, now: Instant) -> Option<Waiting> {
+fn next(queue: &mut FairQueue<Waiting>, now: Instant) -> Option<Waiting> {
     loop {
         match queue.take(now)? {
-            Taken::Frame(frame) | Taken::Marked(frame) => return Some(frame),
+            Taken::Passed(frame) | Taken::Marked(frame) => return Some(frame),
             Taken::Dropped(_) => {}
         }
     }
@@ -149,7 +150,7 @@ proptest! {
                     queue.drop_from_fattest()
                 } else {
                     queue.take(now).map(|taken| match taken {
-                        Taken::Frame(frame) | Taken::Marked(frame) | Taken::Dropped(frame) => frame,
+                        Taken::Passed(frame) | Taken::Marked(frame) | Taken::Dropped(frame) => frame,
                     })
                 };
                 if let Some(frame) = taken {
