@@ -16,6 +16,9 @@ use crate::wire::link;
 /// Bytes of a stream, in each direction.
 const STREAM_BYTES: usize = 8_000_000;
 
+/// Streams that share those bytes where several run at a time.
+const STREAMS: usize = 4;
+
 /// Datagrams that a program gives to its kernel at once, and what they hold: not all of one length.
 const DATAGRAMS: u64 = 20;
 const DATAGRAM_BYTES: usize = 1000;
@@ -51,6 +54,28 @@ fn large_streams_arrive_as_they_were_sent_over_both_versions_of_ip() {
         let (packets, crossings) = (delivered(&mesh, host), crossings(host));
         println!("{}: {packets} packets, given to the kernel in {crossings}", host.name);
         assert!(crossings < packets / 2, "{crossings} of {packets}");
+    }
+}
+
+#[test]
+fn streams_side_by_side_arrive_as_they_were_sent_also_where_latency_is_favoured() {
+    let Some([a, b, c]) = hosts(["A", "B", "C"]) else { return };
+    let _wires = [link(&a, &b), link(&b, &c)];
+    let mesh = Mesh::new(&[&a, &b, &c], &[[&a, &b], [&c, &b]]).with_interfaces(&[&a, &c]);
+    for host in [&a, &b, &c] {
+        mesh.alter(host, "[node]\n", "[node]\nfavour = \"latency\"\n");
+    }
+    let _nodes = [&a, &b, &c].map(|host| mesh.start(host));
+    mesh.wait_for_way(&a, &c, true);
+
+    std::thread::scope(|scope| {
+        for _ in 0..STREAMS {
+            scope.spawn(|| stream(&a, mesh.end(&c), STREAM_BYTES / STREAMS));
+        }
+    });
+
+    for host in [&a, &b, &c] {
+        assert_eq!(mesh.ask(host, "status")["counters"]["is_conserved"], true);
     }
 }
 

@@ -23,7 +23,8 @@ pub use control::{ControlConfig, ControlFile, ControlTable};
 pub use e2e::EndToEndFile;
 pub use error::ConfigError;
 pub use file::{
-    ConfigFile, NeighbourFile, NodeFile, RecordLayerFile, ReturnPathFile, RouteFile, RoutingFile, SharingFile,
+    ConfigFile, FavourFile, NeighbourFile, NodeFile, RecordLayerFile, ReturnPathFile, RouteFile, RoutingFile,
+    SharingFile,
 };
 pub use metrics::MetricsFile;
 pub use resolver::{ResolverConfig, ResolverFile};

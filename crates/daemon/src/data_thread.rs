@@ -20,15 +20,15 @@ use crate::observe::Observer;
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::{Received, SocketCounters};
 use crate::taps::Taps;
-use crate::tun::Outgoing;
+use crate::tun::{Outgoing, Tun};
 use crate::watch::Watchers;
 
+mod pace;
 mod sharing;
 
-/// Batches received in one turn, so that timers and commands stay prompt under load: 8 batches x 32
-/// buffers x 64 KiB of coalesced datagrams = 16 MiB, at the worst a tenth of a second of work, where
-/// neighbours wait for hellos for 1.75 s.
-const RECEIVE_BATCHES_PER_TURN: usize = 8;
+pub use pace::Favour;
+
+use pace::Pace;
 
 /// Datagrams taken in before what they caused is sent and delivered: of a batch of 2 MiB as much as the caches hold,
 /// 256 x 1400 bytes = 360 kB.
@@ -36,9 +36,6 @@ const DATAGRAMS_PER_FLUSH: usize = 256;
 
 /// Commands carried out in one turn.
 const COMMANDS_PER_TURN: usize = 256;
-
-/// Packets taken from the interface in one turn, each segment of a larger one counted, so that timers and commands stay prompt: 256 x 5 us of work.
-const PACKETS_PER_TURN: usize = 256;
 
 /// Packets taken from the interface before what they caused is sent: as many as one call sends at once.
 const PACKETS_PER_FLUSH: usize = 64;
@@ -64,6 +61,7 @@ pub(crate) struct DataThread {
     taps: Taps,
     watchers: Watchers,
     forwards: Option<Arc<Meter>>,
+    pace: Pace,
 }
 
 /// What a data thread works with, and for whom besides its neighbours.
@@ -74,6 +72,7 @@ pub(crate) struct Equipment {
     /// Who else works.
     pub(crate) crew: Crew,
     pub(crate) packets: PacketSwitch,
+    pub(crate) favour: Favour,
     /// In an experiment: who is told of everything.
     pub(crate) observer: Option<Observer>,
 }
@@ -93,7 +92,7 @@ impl DataThread {
         events: Sender<Event>,
         equipment: Equipment,
     ) -> io::Result<Self> {
-        let Equipment { poll, mut lane, mut crew, packets, observer } = equipment;
+        let Equipment { poll, mut lane, mut crew, packets, favour, observer } = equipment;
         lane.register(poll.registry())?;
         crew.lanes().try_for_each(|lane| lane.register(poll.registry()))?;
         let taps = Taps::new(node.observes_sessions());
@@ -111,6 +110,7 @@ impl DataThread {
             taps,
             forwards: None,
             watchers: Watchers::default(),
+            pace: Pace::new(favour),
         })
     }
 
@@ -140,9 +140,14 @@ impl DataThread {
                 Turn::Abort => return Report { status: self.status() },
             }
             self.flush();
+            self.pace.offer();
             self.crew.bell().goes_to_sleep();
-            let wait = if self.has_work() { Some(Duration::ZERO) } else { self.time_left() };
+            let has_work = self.has_work();
+            let wait = if has_work { Some(Duration::ZERO) } else { self.time_left() };
             let polled = self.poll.poll(&mut ready, wait);
+            if !has_work {
+                self.pace.note_slept();
+            }
             self.crew.bell().is_awake();
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
@@ -188,7 +193,7 @@ impl DataThread {
     }
 
     fn receive_from(&mut self, number: usize) {
-        for _ in 0..RECEIVE_BATCHES_PER_TURN {
+        for _ in 0..self.pace.batches {
             let Some(lane) = self.lane_mut(number) else { return };
             match lane.socket.receive_batch() {
                 Ok(received) => {
@@ -266,13 +271,13 @@ impl DataThread {
     fn receive_packets_from(&mut self, number: usize) {
         let mut now = clock::now();
         self.packets.read_from(number);
-        for count in 1..=PACKETS_PER_TURN {
+        for count in 1..=self.pace.packets {
             if !self.takes_packets() {
                 break;
             }
             let lane = lane_of(&mut self.lane, &mut self.crew, number);
             let Some(Lane { tun: Some(tun), tun_is_readable, .. }) = lane else { break };
-            match tun.receive() {
+            match tun.receive(now) {
                 Ok(Outgoing { bytes, continues: true }) => {
                     self.packets.send_next(&mut self.node, bytes, now);
                 }
@@ -291,6 +296,9 @@ impl DataThread {
                 now = clock::now();
             }
         }
+        let tun = self.lane_mut(number).and_then(|lane| lane.tun.as_mut());
+        let stood = tun.map_or(0, Tun::take_dropped);
+        self.packets.note_stood(stood);
     }
 
     fn run_timers(&mut self) {

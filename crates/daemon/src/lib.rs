@@ -32,7 +32,7 @@ mod way;
 pub use clock::{now, unix_seconds};
 pub use config::{
     AddressesFile, AdmissionFile, ConfigError, ConfigFile, ControlConfig, ControlFile, ControlTable,
-    DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, Forward, LinkCostFile, MetricsFile,
+    DaemonConfig, EndToEndFile, Endpoint, Endpoints, Expose, FavourFile, Forward, LinkCostFile, MetricsFile,
     NeighbourFile, NodeFile, RecordLayerFile, ResolverConfig, ResolverFile, ReturnPathFile, RouteFile,
     RoutesFile, RoutingFile, ServicesConfig, ServicesFile, SharingFile, Transport, TunConfig, TunFile,
 };
@@ -41,6 +41,7 @@ pub use daemon::{
     COMMANDS_MAX, CommandError, Daemon, EVENTS_MAX, NodeHandle, Nodes, OpenedDaemon, Report, ShutdownError,
     StartError, StartOptions, Status,
 };
+pub use data_thread::Favour;
 pub use forwards::{ForwardCounters, ForwardError};
 pub use metrics::{MetricsServer, MetricsSocket, MetricsStartError};
 pub use observe::{OBSERVATIONS_MAX, Observation, Observed, Observer};

@@ -17,7 +17,7 @@ use crate::packets::recent::Recent;
 
 pub(crate) mod checksum;
 mod departure;
-mod ecn;
+pub(crate) mod ecn;
 mod flows;
 mod icmp;
 pub(crate) mod ip;
@@ -64,6 +64,8 @@ peerbound_node::reasons! {
         TooBig => "too-big",
         /// The node refused to send it for another reason.
         Unsent => "unsent",
+        /// The queue of its flow stood too long (RFC 8289).
+        Codel => "codel",
         /// Its source address is not that of the node that sent it.
         ForeignSource => "foreign-source",
         /// Its destination address is not ours.
@@ -173,6 +175,13 @@ impl PacketSwitch {
     pub(crate) fn read_from(&mut self, queue: usize) {
         self.way = None;
         self.queue = queue;
+    }
+
+    /// Notes that packets were dropped before they came here, for the queues of their flows stood.
+    pub(crate) fn note_stood(&mut self, packets: usize) {
+        if packets > 0 {
+            *self.counters.dropped.entry(PacketDrop::Codel).or_default() += packets as u64;
+        }
     }
 
     fn queue_of(&self, packet: &DeliveredPacket) -> Option<usize> {

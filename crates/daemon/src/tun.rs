@@ -11,14 +11,17 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::config::TunConfig;
+use crate::tun::intake::Intake;
 
 mod choice;
 mod coalesce;
 mod headers;
+mod intake;
 mod interface;
 mod routes;
 #[cfg(test)]
@@ -89,7 +92,7 @@ pub(crate) enum Queues {
 /// A queue of the interface.
 pub(crate) struct Tun {
     device: Arc<SyncDevice>,
-    splitter: Splitter,
+    intake: Intake,
 }
 
 impl Tun {
@@ -120,7 +123,7 @@ impl Tun {
 
     fn over(device: SyncDevice) -> Self {
         let framing = if device.tcp_gso() { Framing::Virtio } else { Framing::Plain };
-        Self { device: Arc::new(device), splitter: Splitter::new(framing) }
+        Self { device: Arc::new(device), intake: Intake::new(framing) }
     }
 
     /// Opens one more queue of an interface that has several: the kernel shares the flows out among them.
@@ -137,12 +140,13 @@ impl Tun {
     ///
     /// # Errors
     /// `WouldBlock` when there is none; others are the kernel's.
-    pub(crate) fn receive(&mut self) -> io::Result<Outgoing<'_>> {
-        if self.splitter.is_empty() {
-            let len = self.device.recv(self.splitter.room())?;
-            self.splitter.fill(len);
-        }
-        self.splitter.next_packet().ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    pub(crate) fn receive(&mut self, now: Instant) -> io::Result<Outgoing<'_>> {
+        self.intake.next_packet(now, |room| self.device.recv(room))
+    }
+
+    /// Returns how many packets were dropped since the last time, for their queue stood.
+    pub(crate) fn take_dropped(&mut self) -> usize {
+        self.intake.take_dropped()
     }
 
     /// Returns who gives packets to this host's kernel.

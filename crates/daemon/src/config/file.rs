@@ -90,6 +90,8 @@ pub struct NodeFile {
     pub workers: Option<i64>,
     /// When they do.
     pub sharing: Option<SharingFile>,
+    /// What matters more where both cannot be had.
+    pub favour: Option<FavourFile>,
 }
 
 /// The values of `routing`.
@@ -130,6 +132,16 @@ pub enum SharingFile {
     UnderLoad,
     /// Always.
     Always,
+}
+
+/// The values of `favour`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FavourFile {
+    /// How much gets through.
+    Throughput,
+    /// How long it takes.
+    Latency,
 }
 
 /// A table `[[neighbour]]`: exactly one of `id` and `certificate` says who it must prove to be.

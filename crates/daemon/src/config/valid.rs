@@ -17,13 +17,14 @@ use crate::config::control::ControlConfig;
 use crate::config::e2e;
 use crate::config::error::ConfigError;
 use crate::config::file::{
-    ConfigFile, NeighbourFile, RecordLayerFile, ReturnPathFile, RoutingFile, SharingFile,
+    ConfigFile, FavourFile, NeighbourFile, RecordLayerFile, ReturnPathFile, RoutingFile, SharingFile,
 };
 use crate::config::resolver::ResolverConfig;
 use crate::config::services::ServicesConfig;
 use crate::config::tun::TunConfig;
 use crate::config::{rate, reading};
 use crate::crew::{Sharing, WORKERS_MAX};
+use crate::data_thread::Favour;
 
 /// The least MTU: OpenSSL's own least for DTLS, with room for a frame header and some payload.
 const MTU_MIN: i64 = 256;
@@ -74,6 +75,8 @@ pub struct DaemonConfig {
     pub workers: usize,
     /// When they do.
     pub sharing: Sharing,
+    /// What matters more where both cannot be had.
+    pub favour: Favour,
 }
 
 impl DaemonConfig {
@@ -92,6 +95,7 @@ impl DaemonConfig {
             metrics: None,
             workers: 1,
             sharing: Sharing::default(),
+            favour: Favour::default(),
         }
     }
 
@@ -190,6 +194,10 @@ impl Validation<'_> {
             sharing: match file.node.sharing {
                 None | Some(SharingFile::UnderLoad) => Sharing::UnderLoad,
                 Some(SharingFile::Always) => Sharing::Always,
+            },
+            favour: match file.node.favour {
+                None | Some(FavourFile::Throughput) => Favour::Throughput,
+                Some(FavourFile::Latency) => Favour::Latency,
             },
         })
     }

@@ -124,7 +124,8 @@ impl Worker {
             self.receive_packets(&mut lane);
             lane.watch_for_room(self.poll.registry());
             let refused = self.port.as_mut().map_or(0, TunPort::flush);
-            self.gauge.show(lane.room(), refused);
+            let stood = lane.tun.as_mut().map_or(0, Tun::take_dropped);
+            self.gauge.show(lane.room(), refused, stood);
             self.lane = Some(lane);
         }
         if std::mem::take(&mut self.has_spoken) {
@@ -172,7 +173,7 @@ impl Worker {
     fn leave(&mut self) {
         let refused = self.port.take().map_or(0, |mut port| port.flush());
         self.openers.clear();
-        self.gauge.show(usize::MAX, refused);
+        self.gauge.show(usize::MAX, refused, 0);
         if let Some(mut lane) = self.lane.take() {
             lane.deregister(self.poll.registry());
             self.tell(Word::Left(lane));
@@ -224,8 +225,9 @@ impl Worker {
         let Some(mut arrivals) = self.room.pop() else { return };
         let Lane { tun, tun_is_readable, .. } = lane;
         if let Some(tun) = tun {
+            let now = clock::now();
             for _ in 0..PACKETS_PER_TURN {
-                match tun.receive() {
+                match tun.receive(now) {
                     Ok(Outgoing { bytes, continues }) => arrivals.add_packet(bytes, continues),
                     Err(error) => {
                         // As EIO while somebody has set the interface down; the poller tells when it is back.

@@ -45,7 +45,17 @@ pub struct OpenedDaemon {
 impl OpenedDaemon {
     pub(super) fn open(config: DaemonConfig, options: StartOptions) -> Result<Self, StartError> {
         let DaemonConfig {
-            node, listen, services, names, tun, resolver, endpoints, workers, sharing, ..
+            node,
+            listen,
+            services,
+            names,
+            tun,
+            resolver,
+            endpoints,
+            workers,
+            sharing,
+            favour,
+            ..
         } = config;
         let StartOptions { socket, observer, connect, mut ports, look_up, privileges } = options;
         // Whoever brings a socket or connects one wants to see what comes to that.
@@ -85,7 +95,7 @@ impl OpenedDaemon {
         let packets = PacketSwitch::new(ports, packet_bytes_max);
         let packets = if queues == Queues::Several { packets.with_queues() } else { packets };
         let lane = Lane::new(0, socket, tun, node.mtu());
-        let equipment = Equipment { poll, lane, crew, packets, observer };
+        let equipment = Equipment { poll, lane, crew, packets, favour, observer };
         let data = DataThread::new(node, commands_in, events_out, equipment).map_err(StartError::Thread)?;
         let handle = NodeHandle { commands, waker };
         let forwards = if services.is_empty() {

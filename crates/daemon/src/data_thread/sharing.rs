@@ -51,6 +51,9 @@ impl DataThread {
 
     /// Takes in what workers have opened and received, and takes back what they have sent.
     pub(super) fn hear_crew(&mut self) {
+        if self.crew.is_shared() {
+            self.packets.note_stood(self.crew.take_stood());
+        }
         for _ in 0..WORDS_PER_TURN {
             match self.crew.hear() {
                 None => return,

@@ -28,11 +28,14 @@ pub(crate) struct MarkedInVain;
 
 /// Marks a packet whose frame was marked on its way.
 pub(crate) fn carry_mark(packet: &mut [u8], version: IpVersion, flags: Flags) -> Result<(), MarkedInVain> {
-    if !flags.contains(Flags::CONGESTION) {
-        return Ok(());
-    }
+    let is_in_vain = flags.contains(Flags::CONGESTION) && !mark(packet, version);
+    if is_in_vain { Err(MarkedInVain) } else { Ok(()) }
+}
+
+/// Marks a packet; returns false where its sender heeds no marks.
+pub(crate) fn mark(packet: &mut [u8], version: IpVersion) -> bool {
     if field(packet, version) == 0 {
-        return Err(MarkedInVain);
+        return false;
     }
     match version {
         IpVersion::V4 => {
@@ -47,7 +50,7 @@ pub(crate) fn carry_mark(packet: &mut [u8], version: IpVersion, flags: Flags) ->
             }
         }
     }
-    Ok(())
+    true
 }
 
 fn field(packet: &[u8], version: IpVersion) -> u8 {

@@ -46,6 +46,8 @@ pub struct Splitter {
 
 enum State {
     Empty,
+    /// What was read, so many bytes: nobody has looked at it.
+    Read(usize),
     /// One packet, from here to there in the buffer.
     Whole(usize, usize),
     Cutting(Cut),
@@ -84,11 +86,16 @@ struct Cut {
 }
 
 impl Splitter {
-    /// Makes one, and the only buffer it ever has.
+    /// Makes one, and the only buffer it ever has: for the longest that one read may give.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
-        let buffer = vec![0; READ_BYTES_MAX];
-        Self { framing, buffer, state: State::Empty, headers: [0; HEADER_BYTES_MAX] }
+        Self::with_room(framing, READ_BYTES_MAX)
+    }
+
+    /// Makes one for reads of up to so many bytes, the kernel's description counted.
+    #[must_use]
+    pub(crate) fn with_room(framing: Framing, bytes: usize) -> Self {
+        Self { framing, buffer: vec![0; bytes], state: State::Empty, headers: [0; HEADER_BYTES_MAX] }
     }
 
     /// Returns where the next read goes. What was not given out is lost.
@@ -99,11 +106,36 @@ impl Splitter {
 
     /// Takes in what was read: so many bytes.
     pub fn fill(&mut self, len: usize) {
-        let len = len.min(self.buffer.len());
-        self.state = match self.framing {
-            Framing::Plain => State::Whole(0, len),
-            Framing::Virtio => self.begin(len),
-        };
+        self.state = State::Read(len.min(self.buffer.len()));
+    }
+
+    /// Takes over what another was filled with, as far as there is room for it.
+    pub(crate) fn fill_from(&mut self, other: &Self) {
+        if let State::Read(len) = other.state {
+            let len = len.min(self.buffer.len());
+            self.buffer[..len].copy_from_slice(&other.buffer[..len]);
+            self.state = State::Read(len);
+        }
+    }
+
+    /// Returns how many bytes it can be filled with.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Returns what was read, the packet or super-packet as the kernel gave it, until some of it is given out.
+    pub fn uncut(&mut self) -> Option<&mut [u8]> {
+        let State::Read(len) = self.state else { return None };
+        let from = self.packet_at().min(len);
+        self.buffer.get_mut(from..len)
+    }
+
+    /// Loses the next packet. What comes after it counts as the beginning.
+    pub fn skip(&mut self) {
+        self.next_packet();
+        if let State::Cutting(cut) = &mut self.state {
+            cut.is_first = true;
+        }
     }
 
     /// Returns whether there is nothing to give out.
@@ -114,8 +146,14 @@ impl Splitter {
 
     /// Gives out the next packet.
     pub fn next_packet(&mut self) -> Option<Outgoing<'_>> {
+        if let State::Read(len) = self.state {
+            self.state = match self.framing {
+                Framing::Plain => State::Whole(0, len),
+                Framing::Virtio => self.begin(len),
+            };
+        }
         let (from, to, continues) = match &mut self.state {
-            State::Empty => return None,
+            State::Empty | State::Read(_) => return None,
             State::Whole(from, to) => {
                 let (from, to) = (*from, *to);
                 self.state = State::Empty;
@@ -131,6 +169,14 @@ impl Splitter {
             }
         };
         Some(Outgoing { bytes: self.buffer.get_mut(from..to)?, continues })
+    }
+
+    /// Returns where in the buffer a packet begins that was read.
+    fn packet_at(&self) -> usize {
+        match self.framing {
+            Framing::Plain => 0,
+            Framing::Virtio => VIRTIO_NET_HDR_LEN,
+        }
     }
 
     /// Does what the header of virtio says. What cannot be done goes on as it is, and is refused where it does not fit.

@@ -4,7 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use peerbound_daemon::{ConfigError, ConfigFile, ControlConfig, DaemonConfig, RouteRule, unix_seconds};
+use peerbound_daemon::{
+    ConfigError, ConfigFile, ControlConfig, DaemonConfig, Favour, RouteRule, unix_seconds,
+};
 use peerbound_dtls::{Authority, Identity, RecordLayer, Validity};
 use peerbound_node::{EndToEnd, Healing, PathMtu, ReturnPath, Routing, node_id};
 use tempfile::TempDir;
@@ -92,6 +94,18 @@ fn records_are_sealed_directly_where_the_file_does_not_leave_them_to_openssl() {
 
     assert_eq!(plain.node.record_layer, RecordLayer::Direct);
     assert_eq!(by_openssl.node.record_layer, RecordLayer::Openssl);
+}
+
+#[test]
+fn throughput_is_favoured_where_the_file_does_not_say_otherwise() {
+    let site = Site::new();
+
+    let plain = site.load(GOOD).unwrap();
+    let prompt = site.load(&GOOD.replace("mtu = 1200", "favour = \"latency\"")).unwrap();
+    let wrong = site.load(&GOOD.replace("mtu = 1200", "favour = \"both\"")).unwrap_err().to_string();
+
+    assert_eq!((plain.favour, prompt.favour), (Favour::Throughput, Favour::Latency));
+    assert!(wrong.contains("`throughput` or `latency`"), "{wrong}");
 }
 
 #[test]
