@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::Ipv6Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerbound_node::fair::{FairQueue, Queued, Taken};
 
@@ -25,8 +25,9 @@ const FRAMES_MAX: usize = 256;
 /// lay at the beginning of a buffer of 64 KiB would have its place in the caches where all others have theirs.
 const SMALL_BYTES: usize = 2048;
 
-/// Packets that are given out before it is looked who has come meanwhile.
+/// After so many packets, and after so long, it is looked who has come meanwhile.
 const PACKETS_PER_LOOK: usize = 64;
+const LOOK_TIME: Duration = Duration::from_millis(1);
 
 /// Packets and super-packets that wait.
 pub(crate) struct Intake {
@@ -37,8 +38,9 @@ pub(crate) struct Intake {
     /// Buffers that nothing is in, and small ones; the one that was used last is used first.
     large: Vec<Splitter>,
     small: Vec<Splitter>,
-    /// Packets still to be given out before the next look.
+    /// Packets still to be given out before the next look, and when it is due.
     until_look: usize,
+    look_at: Option<Instant>,
     /// Packets that stood too long, since somebody asked last.
     dropped: usize,
 }
@@ -95,6 +97,7 @@ impl Intake {
             large: Vec::new(),
             small: Vec::new(),
             until_look: 0,
+            look_at: None,
             dropped: 0,
         }
     }
@@ -108,7 +111,7 @@ impl Intake {
         now: Instant,
         mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Outgoing<'_>> {
-        if self.until_look == 0 || self.is_empty() {
+        if self.until_look == 0 || self.look_at.is_none_or(|at| now >= at) || self.is_empty() {
             let outcome = self.look(now, &mut read);
             if self.is_empty() {
                 outcome?;
@@ -137,7 +140,7 @@ impl Intake {
         now: Instant,
         read: &mut impl FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
-        self.until_look = PACKETS_PER_LOOK;
+        (self.until_look, self.look_at) = (PACKETS_PER_LOOK, Some(now + LOOK_TIME));
         let mut alone = None;
         while self.waiting.bytes() < BYTES_MAX && self.waiting.frames() < FRAMES_MAX {
             let mut splitter = self.large.pop().unwrap_or_else(|| Splitter::new(self.framing));
@@ -206,7 +209,6 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, VecDeque};
-    use std::time::Duration;
 
     use proptest::prelude::*;
     use tun_rs::{VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_LEN, VirtioNetHdr};
@@ -279,6 +281,18 @@ mod tests {
 
         // As many as pass before the next look, and the rest of the super-packet that has begun.
         assert!(before.count() <= PACKETS_PER_LOOK + 40);
+    }
+
+    #[test]
+    fn where_little_leaves_it_is_looked_by_the_clock_who_has_come() {
+        let (mut intake, mut kernel, now) = (Intake::new(Framing::Virtio), Kernel::new(), start());
+        kernel.extend((0..9).map(|number| download(1, number, 2, 0)));
+        assert_eq!(next(&mut intake, &mut kernel, now), Some((1, 0, false)));
+
+        kernel.push_back(ping(7));
+
+        assert_eq!(next(&mut intake, &mut kernel, now + LOOK_TIME), Some((1, 0, true)));
+        assert_eq!(next(&mut intake, &mut kernel, now + LOOK_TIME), Some((9, 7, false)));
     }
 
     #[test]
