@@ -8,6 +8,31 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 
+/// Batches received in one turn, of 32 buffers of 64 KiB of coalesced datagrams each, so that timers and commands stay prompt:
+/// 8 are 16 MiB, at the worst a tenth of a second of work, where neighbours wait for hellos for 1.75 s.
+const BATCHES_PER_TURN: usize = 8;
+
+/// Packets taken from the interface in one turn, each segment of a larger one counted, for the same reason: 256 x 3 us.
+const PACKETS_PER_TURN: usize = 256;
+
+/// The same where latency is favoured: as many packets as one call sends. What is in the overlay already goes before more
+/// comes into it.
+const BATCHES_PER_SHORT_TURN: usize = 1;
+const PACKETS_PER_SHORT_TURN: usize = 64;
+
+/// How long a thread goes on before it yields: some 64 packets. To yield costs half a microsecond where nobody else wants the processor.
+const TURN: Duration = Duration::from_micros(100);
+
+/// A thread that yields as we do is done within some turns. One that only computes takes all it is given, and since Linux
+/// 6.18 whoever yields gives what is left of its slice away for good.
+const LONG: Duration = Duration::from_millis(1);
+
+/// Long absences in a row after which the others are taken for such. One alone may be chance.
+const LONG_MAX: u32 = 3;
+
+/// How many times as long as we were away nothing is yielded then: it costs a twentieth of our share.
+const HOLD: u32 = 20;
+
 /// What matters more where both cannot be had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Favour {
@@ -56,31 +81,6 @@ impl Pace {
         }
     }
 }
-
-/// Batches received in one turn, of 32 buffers of 64 KiB of coalesced datagrams each, so that timers and commands stay prompt:
-/// 8 are 16 MiB, at the worst a tenth of a second of work, where neighbours wait for hellos for 1.75 s.
-const BATCHES_PER_TURN: usize = 8;
-
-/// Packets taken from the interface in one turn, each segment of a larger one counted, for the same reason: 256 x 3 us.
-const PACKETS_PER_TURN: usize = 256;
-
-/// The same where latency is favoured: as many packets as one call sends. What is in the overlay already goes before more
-/// comes into it.
-const BATCHES_PER_SHORT_TURN: usize = 1;
-const PACKETS_PER_SHORT_TURN: usize = 64;
-
-/// How long a thread goes on before it yields: some 64 packets. To yield costs half a microsecond where nobody else wants the processor.
-const TURN: Duration = Duration::from_micros(100);
-
-/// A thread that yields as we do is done within some turns. One that only computes takes all it is given, and since Linux
-/// 6.18 whoever yields gives what is left of its slice away for good.
-const LONG: Duration = Duration::from_millis(1);
-
-/// Long absences in a row after which the others are taken for such. One alone may be chance.
-const LONG_MAX: u32 = 3;
-
-/// How many times as long as we were away nothing is yielded then: it costs a twentieth of our share.
-const HOLD: u32 = 20;
 
 /// Decides when to yield.
 #[derive(Debug)]
