@@ -276,11 +276,6 @@ impl Crew {
         None
     }
 
-    /// Returns how many packets of this host workers have dropped since the last time, for their queues stood.
-    pub(crate) fn take_stood(&self) -> usize {
-        self.posts.iter().map(|post| post.gauge.take_stood()).sum()
-    }
-
     /// Returns whether a worker has said something that was not heard.
     pub(crate) fn has_spoken(&self) -> bool {
         !self.unheard.is_empty() || self.is_shared() && self.posts.iter().any(|post| !post.words.is_empty())

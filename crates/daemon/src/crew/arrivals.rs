@@ -27,6 +27,8 @@ pub(crate) enum Arrival {
         /// See [`crate::tun::Outgoing::continues`].
         continues: bool,
     },
+    /// So many packets of this host were dropped, for the queues of their flows stood.
+    Stood(usize),
 }
 
 impl Arrivals {
@@ -49,6 +51,13 @@ impl Arrivals {
         // What the data thread knows of the packet before it, it has forgotten when the buffer is another.
         let continues = continues && !self.items.is_empty();
         self.add(Arrival::Packet { continues }, packet);
+    }
+
+    /// Notes that packets of this host were dropped, if any were, for the queues of their flows stood.
+    pub(crate) fn add_stood(&mut self, packets: usize) {
+        if packets > 0 {
+            self.items.push((Arrival::Stood(packets), self.bytes.len()));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

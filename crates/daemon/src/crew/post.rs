@@ -74,16 +74,14 @@ pub(crate) struct Gauge {
     /// Nanoseconds for which it had a processor, and for which it wanted one.
     used: AtomicU64,
     waited: AtomicU64,
-    /// Packets that this host's kernel did not take, and those whose queue stood, since somebody asked last.
+    /// Packets that this host's kernel did not take, since somebody asked last.
     refused: AtomicUsize,
-    stood: AtomicUsize,
 }
 
 impl Gauge {
     pub(crate) fn new(bell: Bell) -> Self {
         let [used, waited] = [0, 0].map(AtomicU64::new);
-        let [refused, stood] = [0, 0].map(AtomicUsize::new);
-        Self { bell, room: AtomicUsize::new(usize::MAX), used, waited, refused, stood }
+        Self { bell, room: AtomicUsize::new(usize::MAX), used, waited, refused: AtomicUsize::new(0) }
     }
 
     pub(crate) fn room(&self) -> usize {
@@ -99,16 +97,10 @@ impl Gauge {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
-    pub(crate) fn take_stood(&self) -> usize {
-        self.stood.swap(0, Ordering::Relaxed)
-    }
-
-    pub(crate) fn show(&self, room: usize, refused: usize, stood: usize) {
+    pub(crate) fn show(&self, room: usize, refused: usize) {
         self.room.store(room, Ordering::Release);
-        for (count, shown) in [(refused, &self.refused), (stood, &self.stood)] {
-            if count > 0 {
-                shown.fetch_add(count, Ordering::Relaxed);
-            }
+        if refused > 0 {
+            self.refused.fetch_add(refused, Ordering::Relaxed);
         }
     }
 

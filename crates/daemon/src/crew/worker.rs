@@ -124,8 +124,7 @@ impl Worker {
             self.receive_packets(&mut lane);
             lane.watch_for_room(self.poll.registry());
             let refused = self.port.as_mut().map_or(0, TunPort::flush);
-            let stood = lane.tun.as_mut().map_or(0, Tun::take_dropped);
-            self.gauge.show(lane.room(), refused, stood);
+            self.gauge.show(lane.room(), refused);
             self.lane = Some(lane);
         }
         if std::mem::take(&mut self.has_spoken) {
@@ -173,7 +172,7 @@ impl Worker {
     fn leave(&mut self) {
         let refused = self.port.take().map_or(0, |mut port| port.flush());
         self.openers.clear();
-        self.gauge.show(usize::MAX, refused, 0);
+        self.gauge.show(usize::MAX, refused);
         if let Some(mut lane) = self.lane.take() {
             lane.deregister(self.poll.registry());
             self.tell(Word::Left(lane));
@@ -237,6 +236,7 @@ impl Worker {
                     }
                 }
             }
+            arrivals.add_stood(tun.take_dropped());
         }
         self.tell_arrived(arrivals);
     }

@@ -51,9 +51,6 @@ impl DataThread {
 
     /// Takes in what workers have opened and received, and takes back what they have sent.
     pub(super) fn hear_crew(&mut self) {
-        if self.crew.is_shared() {
-            self.packets.note_stood(self.crew.take_stood());
-        }
         for _ in 0..WORDS_PER_TURN {
             match self.crew.hear() {
                 None => return,
@@ -81,6 +78,7 @@ impl DataThread {
                     self.take_in_one(from, bytes, now);
                     self.meet(index, from, &mut met);
                 }
+                Arrival::Stood(packets) => self.packets.note_stood(packets),
                 Arrival::Packet { continues: true } => self.packets.send_next(&mut self.node, bytes, now),
                 Arrival::Packet { continues: false } => self.packets.send(&mut self.node, bytes, now),
             }
