@@ -18,7 +18,7 @@ use crate::packets::recent::Recent;
 pub(crate) mod checksum;
 mod departure;
 pub(crate) mod ecn;
-mod flows;
+pub(crate) mod flows;
 mod icmp;
 pub(crate) mod ip;
 #[cfg(test)]

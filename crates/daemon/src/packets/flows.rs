@@ -18,14 +18,17 @@ const CONVERSATIONS_MAX: usize = 8192;
 const REMEMBERED_FOR: Duration = Duration::from_secs(120);
 
 /// Two ends and a protocol, as seen from the end that is named first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Conversation {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Conversation {
     ends: [(Ipv6Addr, u16); 2],
     protocol: u8,
 }
 
 impl Conversation {
-    fn of(packet: &Packet) -> Self {
+    /// That of nobody.
+    pub(crate) const NONE: Self = Self { ends: [(Ipv6Addr::UNSPECIFIED, 0); 2], protocol: 0 };
+
+    pub(crate) fn of(packet: &Packet) -> Self {
         let IpNumber(protocol) = match packet.protocol {
             // An error of ICMP has no ports; echoes of both versions are told by their identifiers.
             protocol if packet.transport_at.is_some() => protocol,

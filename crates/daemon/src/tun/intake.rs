@@ -4,13 +4,14 @@
 //! reads by a function.
 
 use std::io;
-use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use peerbound_node::fair::{FairQueue, Queued, Taken};
 
 use crate::packets::ecn;
-use crate::packets::ip::{IpVersion, Packet};
+use crate::packets::flows::Conversation;
+use crate::packets::ip::Packet;
+use crate::tun::headers::version_of;
 use crate::tun::split::{Framing, Outgoing, Splitter};
 
 /// What may wait here, as the kernel gave it, super-packets uncut; the rest waits in the kernel. 2 MiB are 5 ms of work at
@@ -49,21 +50,14 @@ pub(crate) struct Intake {
 struct Waiting {
     splitter: Splitter,
     bytes: usize,
-    version: IpVersion,
     conversation: Conversation,
     since: Instant,
 }
 
-/// Whose packet it is: addresses, protocol, ports.
-type Conversation = (Ipv6Addr, Ipv6Addr, u8, [u16; 2]);
-
-/// That of what is no packet, or of too many.
-const NOBODY: Conversation = (Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED, 0, [0; 2]);
-
 impl Queued for Waiting {
     type Key = Conversation;
 
-    const SHARED: Conversation = NOBODY;
+    const SHARED: Conversation = Conversation::NONE;
 
     fn key(&self) -> Conversation {
         self.conversation
@@ -82,8 +76,10 @@ impl Queued for Waiting {
     }
 
     fn mark(&mut self) -> bool {
-        let version = self.version;
-        self.splitter.uncut().is_some_and(|packet| ecn::mark(packet, version))
+        self.splitter.uncut().is_some_and(|packet| {
+            let version = version_of(packet);
+            version.is_some_and(|version| ecn::mark(packet, version))
+        })
     }
 }
 
@@ -200,9 +196,9 @@ impl Intake {
 impl Waiting {
     fn new(mut splitter: Splitter, bytes: usize, since: Instant) -> Self {
         let packet = splitter.uncut().and_then(|packet| Packet::parse(packet));
-        let version = packet.map_or(IpVersion::V6, |packet| packet.version);
-        let of = |packet: Packet| (packet.source, packet.destination, packet.protocol.0, packet.ports);
-        Self { splitter, bytes, version, conversation: packet.map_or(NOBODY, of), since }
+        // What is no packet is refused further on.
+        let conversation = packet.map_or(Conversation::NONE, |packet| Conversation::of(&packet));
+        Self { splitter, bytes, conversation, since }
     }
 }
 
@@ -211,11 +207,12 @@ mod tests {
     use std::collections::{BTreeMap, VecDeque};
 
     use proptest::prelude::*;
-    use tun_rs::{VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_LEN, VirtioNetHdr};
+    use tun_rs::VirtioNetHdr;
 
     use super::*;
-    use crate::tun::headers::{GSO_NONE, NEEDS_CHECKSUM};
-    use crate::tun::samples::Sample;
+    use crate::packets::ip::IpVersion;
+    use crate::tun::headers::GSO_NONE;
+    use crate::tun::samples::{Sample, framed};
 
     const SEGMENT_BYTES: usize = 1000;
 
@@ -238,28 +235,12 @@ mod tests {
     fn download(port: u16, number: u8, segments: usize, traffic_class: u8) -> Vec<u8> {
         let payload = vec![number; SEGMENT_BYTES * segments];
         let sample = Sample { port, traffic_class, ..Sample::tcp(IpVersion::V6, 0, &payload) };
-        let header = VirtioNetHdr {
-            flags: NEEDS_CHECKSUM,
-            gso_type: VIRTIO_NET_HDR_GSO_TCPV6,
-            hdr_len: 72,
-            gso_size: u16::try_from(SEGMENT_BYTES).unwrap(),
-            csum_start: 40,
-            csum_offset: 16,
-        };
-        framed(&header, &sample)
+        sample.uncut(u16::try_from(SEGMENT_BYTES).unwrap())
     }
 
     fn ping(number: u8) -> Vec<u8> {
         let header = VirtioNetHdr { gso_type: GSO_NONE, ..VirtioNetHdr::default() };
-        framed(&header, &Sample { port: 9, ..Sample::udp(IpVersion::V6, &[number]) })
-    }
-
-    fn framed(header: &VirtioNetHdr, sample: &Sample) -> Vec<u8> {
-        let packet = sample.bytes();
-        let mut frame = vec![0; VIRTIO_NET_HDR_LEN];
-        header.encode(&mut frame).unwrap();
-        frame.extend_from_slice(&packet);
-        frame
+        framed(&header, &Sample { port: 9, ..Sample::udp(IpVersion::V6, &[number]) }.bytes())
     }
 
     /// The source port and the last byte of the next packet, and whether it continues the one before it.

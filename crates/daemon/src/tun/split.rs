@@ -147,10 +147,7 @@ impl Splitter {
     /// Gives out the next packet.
     pub fn next_packet(&mut self) -> Option<Outgoing<'_>> {
         if let State::Read(len) = self.state {
-            self.state = match self.framing {
-                Framing::Plain => State::Whole(0, len),
-                Framing::Virtio => self.begin(len),
-            };
+            self.state = self.begin(len);
         }
         let (from, to, continues) = match &mut self.state {
             State::Empty | State::Read(_) => return None,
@@ -179,9 +176,12 @@ impl Splitter {
         }
     }
 
-    /// Does what the header of virtio says. What cannot be done goes on as it is, and is refused where it does not fit.
+    /// Does what the header of virtio says, where there is one. What cannot be done goes on as it is, and is refused where it does not fit.
     fn begin(&mut self, len: usize) -> State {
-        let whole = State::Whole(VIRTIO_NET_HDR_LEN.min(len), len);
+        let whole = State::Whole(self.packet_at().min(len), len);
+        if self.framing == Framing::Plain {
+            return whole;
+        }
         let Ok(header) = VirtioNetHdr::decode(&self.buffer[..len]) else { return whole };
         let packet = &mut self.buffer[VIRTIO_NET_HDR_LEN..len];
         if header.gso_type == GSO_NONE {
