@@ -1,6 +1,6 @@
 //! Measures one subject once: generators at A and C, and the clocks of what runs at B.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +17,6 @@ use crate::words::{RoundTrips, Said};
 /// Ports at C.
 const TCP_PORT: u16 = 5001;
 const UDP_PORT: u16 = 5002;
-const ECHO_PORT: u16 = 5003;
 
 /// Streams of the loaded measurements.
 const STREAMS: usize = 4;
@@ -37,9 +36,11 @@ const DRAIN: Duration = Duration::from_millis(150);
 const LESS: f64 = 0.9;
 const ATTEMPTS: usize = 10;
 
-/// Probes without load: 2 ms apart, and at least so many that a percentile means something.
+/// Probes are 2 ms apart, as many as there is time for; without load at least so long that a percentile means something. The
+/// first one on a way may take half a second.
 const PROBE_INTERVAL_US: u64 = 2000;
-const PROBES_MIN: u64 = 500;
+const PROBE_SECONDS_MIN: f64 = 1.0;
+const PROBE_PATIENCE_SECONDS: f64 = 0.5;
 
 /// How long the way may take to carry its first packet.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -70,9 +71,9 @@ impl<'a> Measurement<'a> {
 
     /// Measures everything.
     pub(crate) fn run(mut self) -> anyhow::Result<Figures> {
-        let _echo = self.wait_until_open()?;
+        self.wait_until_open()?;
         self.memory(Figure::MemoryAtRest)?;
-        let idle = self.probe(self.extent.seconds)?.wait()?;
+        let idle = self.probe(self.extent.seconds.max(PROBE_SECONDS_MIN))?.wait()?;
         self.put_round_trips([Figure::PingIdleP50, Figure::PingIdleP99], idle);
         let large = self.datagrams(DATAGRAM_BYTES)?;
         self.figures.insert(Figure::Udp, large.per_second * DATAGRAM_BYTES as f64 * 8.0);
@@ -92,18 +93,13 @@ impl<'a> Measurement<'a> {
         SocketAddr::from((self.open.far, port)).to_string()
     }
 
-    /// Starts the echo, and waits for its first answer.
-    fn wait_until_open(&mut self) -> anyhow::Result<Generator> {
-        // The address may appear a moment after the program that brings it.
-        let listen = SocketAddr::from((Ipv6Addr::UNSPECIFIED, ECHO_PORT)).to_string();
-        let mut echo =
-            Generator::start(&self.chain.c, ("echo", self.folder), &["echo", "--listen", &listen])?;
-        echo.wait_until_ready()?;
+    /// Waits until the first probe comes back.
+    fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let trips = self.probe_times(1)?.wait();
+            let trips = self.probe_once()?.wait();
             if trips.is_ok_and(|trips| trips.answered == 1) {
-                return Ok(echo);
+                return Ok(());
             }
             self.check()?;
             ensure!(Instant::now() < deadline, "nothing gets through within {PATIENCE:?}");
@@ -114,22 +110,22 @@ impl<'a> Measurement<'a> {
         self.open.relay.iter_mut().chain(&mut self.open.ends).try_for_each(Program::check)
     }
 
+    /// Sends probes for so long.
     fn probe(&self, seconds: f64) -> anyhow::Result<Probing> {
-        let count = seconds * 1e6 / PROBE_INTERVAL_US as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a few seconds, from the command line, where it was checked"
-        )]
-        self.probe_times((count as u64).max(PROBES_MIN))
+        self.start_probe(seconds, &[])
     }
 
-    fn probe_times(&self, count: u64) -> anyhow::Result<Probing> {
-        let (to, count_text) = (self.far(ECHO_PORT), count.to_string());
+    /// Sends a probe, and waits as long for it.
+    fn probe_once(&self) -> anyhow::Result<Probing> {
+        self.start_probe(PROBE_PATIENCE_SECONDS, &["--count", "1"])
+    }
+
+    fn start_probe(&self, seconds: f64, more: &[&str]) -> anyhow::Result<Probing> {
+        let (to, seconds_text) = (self.open.far.to_string(), seconds.to_string());
         let interval = PROBE_INTERVAL_US.to_string();
-        let words = ["probe", "--to", &to, "--count", &count_text, "--interval-us", &interval];
-        let generator = Generator::start(&self.chain.a, ("probe", self.folder), &words)?;
-        Ok(Probing { generator, takes: Duration::from_micros(2 * count * PROBE_INTERVAL_US) })
+        let words = ["probe", "--to", &to, "--seconds", &seconds_text, "--interval-us", &interval];
+        let generator = Generator::start(&self.chain.a, ("probe", self.folder), &[&words, more].concat())?;
+        Ok(Probing { generator, takes: Duration::from_secs_f64(seconds) })
     }
 
     fn put_round_trips(&mut self, [p50, p99]: [Figure; 2], trips: RoundTrips) {

@@ -1,12 +1,12 @@
 //! The generators: subcommands of this program, started in the namespace from which they send or in which
 //! they receive. What they find they print as lines of JSON.
 
-mod echo;
+mod probe;
 mod tcp;
 mod udp;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use clap::Subcommand;
 
@@ -54,17 +54,15 @@ pub(crate) enum Worker {
         #[arg(long)]
         seconds: f64,
     },
-    /// Sends every datagram back.
-    Echo {
-        #[arg(long)]
-        listen: SocketAddr,
-    },
     /// Sends probes and measures when they come back.
     Probe {
         #[arg(long)]
-        to: SocketAddr,
+        to: IpAddr,
+        /// How many answers are enough.
         #[arg(long)]
-        count: u64,
+        count: Option<u64>,
+        #[arg(long)]
+        seconds: f64,
         #[arg(long)]
         interval_us: u64,
     },
@@ -82,8 +80,7 @@ impl Worker {
             Self::UdpSource { to, bytes, rate, segments, seconds } => {
                 udp::Source { to, bytes, segments }.run(rate, seconds)
             }
-            Self::Echo { listen } => echo::echo(listen),
-            Self::Probe { to, count, interval_us } => echo::probe(to, count, interval_us),
+            Self::Probe { to, count, seconds, interval_us } => probe::probe(to, count, seconds, interval_us),
         }
     }
 }
