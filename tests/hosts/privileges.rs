@@ -8,8 +8,12 @@ use crate::mesh::Mesh;
 use crate::support::{Finished, peerbound};
 use crate::wire::link;
 
-/// CAP_NET_ADMIN, as a set of capabilities.
+/// CAP_NET_ADMIN and CAP_SYS_NICE, as sets of capabilities.
 const NETWORKS: u64 = 1 << 12;
+const SCHEDULING: u64 = 1 << 23;
+
+/// The policy by which a thread goes before others (sched(7)).
+const SCHED_RR: u32 = 2;
 
 #[test]
 fn a_node_of_root_keeps_no_privilege_but_that_of_the_thread_that_keeps_routes() {
@@ -40,6 +44,33 @@ fn a_node_of_root_keeps_no_privilege_but_that_of_the_thread_that_keeps_routes() 
     mesh.wait_until(&a, "status", |status| status["interface"]["routes"][0]["state"] == "set");
     a.run(&format!("ping -c1 -W20 {}", mesh.overlay(&c)));
     mesh.reload(&a);
+}
+
+#[test]
+fn where_latency_is_favoured_those_that_carry_data_go_first_and_may_say_so_and_nobody_else() {
+    let Some([a, b]) = hosts(["A", "B"]) else { return };
+    let _wire = link(&a, &b);
+    let mesh = Mesh::new(&[&a, &b], &[[&a, &b]]);
+    mesh.alter(&a, "[node]\n", "[node]\nfavour = \"latency\"\nworkers = 2\n");
+    mesh.add(&a, "[services]\nforward = [\"tcp 127.0.0.1:80 -> B:80\"]\n");
+    let _nodes = [&a, &b].map(|host| mesh.start(host));
+    mesh.wait_for_way(&a, &b, true);
+
+    let process = mesh.ask(&a, "status")["pid"].as_u64().unwrap();
+    let threads = privileges_of(process);
+    assert!(threads.contains_key("forwards") && threads.contains_key("worker-1"), "{threads:#?}");
+    for (name, thread) in &threads {
+        let carries = name.starts_with("data-") || name.starts_with("worker-");
+        let kept = if carries { SCHEDULING } else { 0 };
+        assert_eq!((thread.effective, thread.permitted), (kept, kept), "{name}");
+        assert_eq!((thread.inheritable, thread.ambient, thread.bounding), (0, 0, 0), "{name}");
+    }
+    for (name, policy) in policies_of(process) {
+        // Workers help where processors are idle: there is nobody to go before.
+        assert_eq!(policy == SCHED_RR, name.starts_with("data-"), "{name}: {policy}");
+    }
+    let other = mesh.ask(&b, "status")["pid"].as_u64().unwrap();
+    assert!(policies_of(other).values().all(|policy| *policy != SCHED_RR));
 }
 
 #[test]
@@ -77,6 +108,20 @@ fn privileges_of(process: u64) -> BTreeMap<String, Privileges> {
     let statuses =
         threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).ok());
     statuses.map(|status| privileges_in(&status)).collect()
+}
+
+/// Reads by which policies the threads of a process are scheduled, by their names (proc(5)).
+fn policies_of(process: u64) -> BTreeMap<String, u32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    let policy_in = |stat: String| {
+        let (front, fields) = stat.rsplit_once(") ").unwrap();
+        let (_, name) = front.split_once(" (").unwrap();
+        // The name is the second of all fields, and the policy the 41st.
+        (name.to_owned(), fields.split(' ').nth(41 - 3).unwrap().parse().unwrap())
+    };
+    stats.map(policy_in).collect()
 }
 
 fn privileges_in(status: &str) -> (String, Privileges) {

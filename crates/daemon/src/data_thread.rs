@@ -23,7 +23,9 @@ use crate::taps::Taps;
 use crate::tun::{Outgoing, Tun};
 use crate::watch::Watchers;
 
+mod courtesy;
 mod pace;
+mod precedence;
 mod sharing;
 
 pub use pace::Favour;
@@ -124,6 +126,7 @@ impl DataThread {
     pub(crate) fn run(mut self) -> Report {
         let mut ready = Events::with_capacity(32);
         self.crew.start();
+        self.pace.begin();
         loop {
             self.divide_work();
             self.receive();
@@ -140,7 +143,7 @@ impl DataThread {
                 Turn::Abort => return Report { status: self.status() },
             }
             self.flush();
-            self.pace.offer();
+            self.pace.offer(self.node.frame_counts());
             self.crew.bell().goes_to_sleep();
             let has_work = self.has_work();
             let wait = if has_work { Some(Duration::ZERO) } else { self.time_left() };

@@ -17,7 +17,8 @@ pub enum Privileges {
     Kept,
     /// Once everything is opened, the thread that starts the node gives up what it has, for good, and every
     /// thread that it makes from there on has nothing. Only the one that keeps the routes of the host, where
-    /// there is one, may go on to change networks.
+    /// there is one, may go on to change networks, and those that carry data, where latency is favoured, to change how
+    /// threads are scheduled.
     GivenUp,
 }
 
@@ -29,6 +30,11 @@ pub(crate) fn give_up_all() -> io::Result<()> {
 /// Leaves the calling thread what it takes to set routes, if it had that.
 pub(crate) fn give_up_all_but_networks() -> io::Result<()> {
     restrict_to(CapabilitySet::NET_ADMIN)
+}
+
+/// Leaves the calling thread what it takes to let threads go first, if it had that.
+pub(crate) fn give_up_all_but_scheduling() -> io::Result<()> {
+    restrict_to(CapabilitySet::SYS_NICE)
 }
 
 fn restrict_to(kept: CapabilitySet) -> io::Result<()> {

@@ -100,6 +100,15 @@ pub struct Counters {
     pub frames_dropped: BTreeMap<FrameDrop, u64>,
 }
 
+/// Frames that began here or came here, since the node was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    /// Those that came out of link sessions.
+    pub received: u64,
+    /// Those that were made here.
+    pub originated: u64,
+}
+
 impl Counters {
     /// Returns whether no frame was lost count of.
     #[must_use]

@@ -42,7 +42,7 @@ mod verdict;
 
 pub use certified::{certified_prefixes, prefix_uri};
 pub use config::{Demux, Healing, NeighbourConfig, NodeConfig, PathMtu, ReturnPath, Routing, StaticRoute};
-pub use counters::{Counters, DatagramDrop, FrameDrop};
+pub use counters::{Counters, DatagramDrop, FrameCounts, FrameDrop};
 pub use event::{
     DeliveredPacket, Event, FrameAction, FrameSeen, InnerEvent, SessionSeen, TracePlace, TraceSeen,
 };

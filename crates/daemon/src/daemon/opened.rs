@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use peerbound_node::{Event, Node, Routing};
 use peerbound_wire::NodeId;
 
 use crate::clock;
 use crate::config::{DaemonConfig, Endpoints, Transport};
 use crate::crew::{Crew, SharedPort, WORKERS_MAX};
-use crate::daemon::{COMMANDS_MAX, Daemon, EVENTS_MAX, NodeHandle, Nodes, StartError, StartOptions, fix_for};
-use crate::data_thread::{DataThread, Equipment};
+use crate::daemon::{
+    COMMANDS_MAX, Daemon, EVENTS_MAX, NodeHandle, Nodes, Report, StartError, StartOptions, fix_for,
+};
+use crate::data_thread::{DataThread, Equipment, Favour};
 use crate::forwards::Prepared;
 use crate::lane::{self, Lane};
 use crate::name_book::NameBook;
@@ -40,6 +43,7 @@ pub struct OpenedDaemon {
     keeping: Option<(Interface, RouteRule)>,
     host_routes: Option<HostRoutes>,
     privileges: Privileges,
+    favour: Favour,
 }
 
 impl OpenedDaemon {
@@ -120,6 +124,7 @@ impl OpenedDaemon {
             keeping,
             host_routes,
             privileges,
+            favour,
         })
     }
 
@@ -138,10 +143,7 @@ impl OpenedDaemon {
         // First: it alone needs a privilege for as long as it runs.
         let routes = self.keeping.zip(host_routes.clone()).map(keep).transpose();
         let routes = routes.map_err(StartError::Thread)?;
-        match privileges {
-            Privileges::Kept => {}
-            Privileges::GivenUp => privileges::give_up_all().map_err(StartError::Privileges)?,
-        }
+        let Carrier { work, finished, thread } = Carrier::start(id, self.favour, privileges)?;
         let listens: Vec<(Transport, SocketAddr)> =
             forwards.as_ref().map_or_else(Vec::new, |prepared| prepared.listens());
         let forwards = forwards.map(|prepared| prepared.start(handle.clone())).transpose();
@@ -149,13 +151,8 @@ impl OpenedDaemon {
             data.attach(port, meter);
             thread
         });
-        let (finished_out, finished) = bounded(1);
-        let thread = std::thread::Builder::new()
-            .name(format!("data-{}", id.short()))
-            .spawn(move || {
-                let _ = finished_out.send(data.run());
-            })
-            .map_err(StartError::Thread)?;
+        // The thread waits for it.
+        let _ = work.send(data);
         let look_ups = LookUps::start(handle.clone(), address, self.endpoints, self.look_up);
         let mut daemon = Daemon {
             id,
@@ -176,6 +173,41 @@ impl OpenedDaemon {
         let started = resolver.map(|opened| opened.start(daemon.name_book(), daemon.handle()));
         daemon.resolver = started.transpose()?;
         Ok(daemon)
+    }
+}
+
+/// The thread that carries data, once it has got its work.
+struct Carrier {
+    work: Sender<DataThread>,
+    /// Tells that it has ended.
+    finished: Receiver<Report>,
+    thread: JoinHandle<()>,
+}
+
+impl Carrier {
+    /// Starts it and gives up, where that was asked for, what the calling thread may do beyond its user. Before others are made: this one
+    /// may go on to say how its threads are scheduled, where latency is favoured.
+    fn start(id: NodeId, favour: Favour, privileges: Privileges) -> Result<Self, StartError> {
+        let (work, work_in) = bounded::<DataThread>(1);
+        let (finished_out, finished) = bounded(1);
+        let carry = move || {
+            // Nothing comes where the node does not start after all.
+            if let Ok(data) = work_in.recv() {
+                let _ = finished_out.send(data.run());
+            }
+        };
+        let give_up = |act: fn() -> std::io::Result<()>| match privileges {
+            Privileges::Kept => Ok(()),
+            Privileges::GivenUp => act().map_err(StartError::Privileges),
+        };
+        give_up(match favour {
+            Favour::Throughput => privileges::give_up_all,
+            Favour::Latency => privileges::give_up_all_but_scheduling,
+        })?;
+        let thread = std::thread::Builder::new().name(format!("data-{}", id.short())).spawn(carry);
+        let thread = thread.map_err(StartError::Thread)?;
+        give_up(privileges::give_up_all)?;
+        Ok(Self { work, finished, thread })
     }
 }
 

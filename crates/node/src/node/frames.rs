@@ -7,7 +7,7 @@ use peerbound_wire::{
     ErrorCode, ErrorMessage, Flags, FlowId, Frame, HEADER_BYTES, Header, Kind, NodeId, PacketId, Ping,
 };
 
-use crate::counters::FrameDrop;
+use crate::counters::{FrameCounts, FrameDrop};
 use crate::event::{DeliveredPacket, Event, FrameAction, FrameSeen};
 use crate::inner::Content;
 use crate::neighbour::Neighbour;
@@ -50,6 +50,12 @@ impl Unsent {
 }
 
 impl Node {
+    /// Returns of what was counted only where frames come from, for whoever asks often.
+    #[must_use]
+    pub fn frame_counts(&self) -> FrameCounts {
+        FrameCounts { received: self.counters.frames_received, originated: self.counters.frames_originated }
+    }
+
     /// Sends a payload into the overlay and returns the number of its frame.
     ///
     /// # Errors
