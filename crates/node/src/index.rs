@@ -1,6 +1,7 @@
 //! Finds what lies in a list by its key: open addressing over numbers, so that a look-up costs the same among
 //! ten and among ten thousand. Never iterated, so the order in it decides nothing.
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +16,8 @@ pub(crate) struct Index {
     slots: Vec<Slot>,
     used: usize,
     secret: Secret,
+    /// What was found last: frames come in trains, of which each asks for what the one before it asked for.
+    last: Cell<u32>,
 }
 
 /// A place for one number. The hash of its key stands beside it: where the list is large, reading another key
@@ -55,13 +58,19 @@ impl Secret {
 
 impl Index {
     pub(crate) fn new(secret: Secret) -> Self {
-        Self { slots: vec![Slot::EMPTY; 16], used: 0, secret }
+        Self { slots: vec![Slot::EMPTY; 16], used: 0, secret, last: Cell::new(Slot::EMPTY.number) }
     }
 
     /// Finds the number of a key; `is_it` says whether a number is the one.
     pub(crate) fn find<K: Hash>(&self, key: &K, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let last = self.last.get();
+        if last != Slot::EMPTY.number && is_it(last) {
+            return Some(last);
+        }
         let hash = self.hash_of(key);
-        self.position(hash, |slot| slot.hash == hash && is_it(slot.number)).map(|at| self.slots[at].number)
+        let at = self.position(hash, |slot| slot.hash == hash && is_it(slot.number))?;
+        self.last.set(self.slots[at].number);
+        Some(self.slots[at].number)
     }
 
     /// Adds a number under a key that is not there yet.
@@ -77,6 +86,7 @@ impl Index {
 
     pub(crate) fn remove<K: Hash>(&mut self, key: &K, number: u32) {
         let Some(mut at) = self.position(self.hash_of(key), |slot| slot.number == number) else { return };
+        self.last.set(Slot::EMPTY.number);
         self.used -= 1;
         self.slots[at] = Slot::EMPTY;
         // What stands behind the gap may have been pushed there from before it: place it anew.
@@ -91,6 +101,7 @@ impl Index {
     /// Gives a key another number.
     pub(crate) fn renumber<K: Hash>(&mut self, key: &K, former: u32, number: u32) {
         if let Some(at) = self.position(self.hash_of(key), |slot| slot.number == former) {
+            self.last.set(Slot::EMPTY.number);
             self.slots[at].number = number;
         }
     }
