@@ -20,7 +20,7 @@ use crate::observe::Observer;
 use crate::packets::{PacketPort, PacketSwitch};
 use crate::socket::{Received, SocketCounters};
 use crate::taps::Taps;
-use crate::tun::{Outgoing, Tun};
+use crate::tun::{Departing, Outgoing, Tun};
 use crate::watch::Watchers;
 
 mod courtesy;
@@ -281,10 +281,12 @@ impl DataThread {
             let lane = lane_of(&mut self.lane, &mut self.crew, number);
             let Some(Lane { tun: Some(tun), tun_is_readable, .. }) = lane else { break };
             match tun.receive(now) {
-                Ok(Outgoing { bytes, continues: true }) => {
+                Ok(Departing { outgoing: Outgoing { bytes, continues: true }, .. }) => {
                     self.packets.send_next(&mut self.node, bytes, now);
                 }
-                Ok(Outgoing { bytes, continues: false }) => self.packets.send(&mut self.node, bytes, now),
+                Ok(Departing { outgoing: Outgoing { bytes, .. }, packet }) => {
+                    self.packets.send_parsed(&mut self.node, packet, bytes, now);
+                }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         // As EIO while somebody has set the interface down; the poller tells when it is back.

@@ -32,9 +32,11 @@ mod split;
 
 pub use choice::{RouteRefusal, RouteRule};
 pub use coalesce::{Coalescer, UdpSegments};
+
 pub use routes::{HostRoute, HostRoutes, ROUTES_MAX, RouteStanding};
 pub use split::{Framing, Outgoing, Splitter};
 
+pub(crate) use intake::Departing;
 pub(crate) use interface::Interface;
 pub(crate) use routes::RouteKeeper;
 
@@ -140,7 +142,7 @@ impl Tun {
     ///
     /// # Errors
     /// `WouldBlock` when there is none; others are the kernel's.
-    pub(crate) fn receive(&mut self, now: Instant) -> io::Result<Outgoing<'_>> {
+    pub(crate) fn receive(&mut self, now: Instant) -> io::Result<Departing<'_>> {
         self.intake.next_packet(now, |room| self.device.recv(room))
     }
 

@@ -20,7 +20,7 @@ use crate::crew::deliveries::Deliveries;
 use crate::crew::post::{Gauge, Handover, Word};
 use crate::crew::times::ThreadTimes;
 use crate::lane::{self, Lane};
-use crate::tun::{Outgoing, Tun, TunPort};
+use crate::tun::{Departing, Outgoing, Tun, TunPort};
 
 /// Addresses whose keys a worker holds at most: those of four times as many neighbours as a node may have.
 const OPENERS_MAX: usize = 4096;
@@ -227,7 +227,9 @@ impl Worker {
             let now = clock::now();
             for _ in 0..PACKETS_PER_TURN {
                 match tun.receive(now) {
-                    Ok(Outgoing { bytes, continues }) => arrivals.add_packet(bytes, continues),
+                    Ok(Departing { outgoing: Outgoing { bytes, continues }, .. }) => {
+                        arrivals.add_packet(bytes, continues)
+                    }
                     Err(error) => {
                         // As EIO while somebody has set the interface down; the poller tells when it is back.
                         tracing::trace!(%error, "The interface gives no packet");

@@ -26,21 +26,54 @@ pub(crate) struct Way {
     destination: NodeId,
     flow: Flow,
     ecn: Ecn,
+    found_at: Instant,
 }
 
 impl PacketSwitch {
     /// Sends a packet to the node that has its destination address.
     pub(crate) fn send(&mut self, overlay: &mut impl Overlay, bytes: &mut [u8], now: Instant) {
-        self.way = None;
-        let Some(packet) = Packet::parse(bytes) else {
+        self.send_parsed(overlay, None, bytes, now);
+    }
+
+    /// Does what [`Self::send`] does with a packet that may have been read already.
+    pub(crate) fn send_parsed(
+        &mut self,
+        overlay: &mut impl Overlay,
+        packet: Option<Packet>,
+        bytes: &mut [u8],
+        now: Instant,
+    ) {
+        let Some(packet) = packet.or_else(|| Packet::parse(bytes)) else {
+            self.way = None;
             return self.drop_packet(PacketDrop::Malformed);
         };
-        match self.find_way(overlay, &packet, bytes, now) {
+        debug_assert_eq!(Packet::parse(bytes), Some(packet));
+        match self
+            .known_way(&packet, bytes, now)
+            .map_or_else(|| self.find_way(overlay, &packet, bytes, now), Ok)
+        {
             Ok(way) => {
                 self.way = Some(way);
                 self.send_by(&way, overlay, bytes, now);
             }
-            Err(refusal) => self.refuse(&refusal, (&packet, bytes), overlay.us(), now),
+            Err(refusal) => {
+                self.way = None;
+                self.refuse(&refusal, (&packet, bytes), overlay.us(), now);
+            }
+        }
+    }
+
+    /// Returns the way of the packet before this one, if it is of the same conversation and of the same moment: what was found for
+    /// that one holds for this one, but for its marks.
+    fn known_way(&self, packet: &Packet, bytes: &mut [u8], now: Instant) -> Option<Way> {
+        let way = self.way.filter(|way| way.packet == *packet && way.found_at == now)?;
+        self.clamp(bytes, packet);
+        Some(Way { ecn: ecn::ecn_of(bytes, packet.version), ..way })
+    }
+
+    fn clamp(&self, bytes: &mut [u8], packet: &Packet) {
+        if let Some(max) = self.packet_bytes_max {
+            mss::clamp(bytes, packet, max);
         }
     }
 
@@ -73,18 +106,16 @@ impl PacketSwitch {
             let complaint = Some(Complaint::NoRoute);
             return Err(Refusal { reason: PacketDrop::UnknownDestination, complaint });
         };
-        if let Some(max) = self.packet_bytes_max {
-            mss::clamp(bytes, packet, max);
-        }
+        self.clamp(bytes, packet);
         let flow = self.flows.of(packet, destination, now);
         if let Some(queues) = &mut self.queues {
             queues.note((destination, flow.id, !flow.is_reply), self.queue);
         }
-        Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version) })
+        Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version), found_at: now })
     }
 
     fn send_by(&mut self, way: &Way, overlay: &mut impl Overlay, bytes: &[u8], now: Instant) {
-        let Way { packet, destination, flow, ecn } = way;
+        let Way { packet, destination, flow, ecn, .. } = way;
         let sending =
             Sending { destination: *destination, flow: flow.id, is_reply: flow.is_reply, payload: bytes };
         match overlay.send(sending, *ecn, now) {
@@ -132,7 +163,7 @@ fn refusal_of(error: SendError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use allocation_counter::measure;
     use etherparse::PacketBuilder;
@@ -156,6 +187,29 @@ mod tests {
         assert_eq!(mesh.sent.len(), 2);
         assert_eq!(mesh.sent[0], mesh.sent[1]);
         assert_eq!(switch.counters().dropped, [(PacketDrop::ForeignSource, 2)].into());
+    }
+
+    #[test]
+    fn a_way_holds_for_packets_of_one_conversation_and_one_moment_but_for_their_marks() {
+        let (mut switch, _) = switch();
+        let (mut mesh, now) = (Mesh::default(), Instant::now());
+        let mut there = udp_v4([10, 2, 0, 1], [10, 1, 0, 1]);
+        let mut elsewhere = udp(B, A);
+        switch.send(&mut mesh, &mut there, now);
+        mesh.has_withdrawn = true;
+
+        there[1] |= 2;
+        switch.send(&mut mesh, &mut there, now);
+        switch.send(&mut mesh, &mut elsewhere, now);
+        switch.send(&mut mesh, &mut there, now);
+        mesh.has_withdrawn = false;
+        switch.send(&mut mesh, &mut there, now);
+        mesh.has_withdrawn = true;
+        switch.send(&mut mesh, &mut there, now + Duration::from_nanos(1));
+
+        let marks: Vec<_> = mesh.sent.iter().map(|(.., ecn)| *ecn).collect();
+        assert_eq!(marks, [Ecn::NotCapable, Ecn::Capable, Ecn::NotCapable, Ecn::Capable]);
+        assert_eq!(switch.counters().dropped, [(PacketDrop::UnknownDestination, 2)].into());
     }
 
     #[test]

@@ -34,8 +34,9 @@ const LOOK_TIME: Duration = Duration::from_millis(1);
 pub(crate) struct Intake {
     framing: Framing,
     waiting: FairQueue<Waiting>,
-    /// What is being given out.
+    /// What is being given out, and what was read of it when it had to wait.
     current: Option<Splitter>,
+    packet: Option<Packet>,
     /// Buffers that nothing is in, and small ones; the one that was used last is used first.
     large: Vec<Splitter>,
     small: Vec<Splitter>,
@@ -46,11 +47,20 @@ pub(crate) struct Intake {
     dropped: usize,
 }
 
+/// A packet whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Departing<'a> {
+    pub(crate) outgoing: Outgoing<'a>,
+    /// What it says, where that was read already: of all segments of a super-packet it is the same.
+    pub(crate) packet: Option<Packet>,
+}
+
 /// One that waits.
 struct Waiting {
     splitter: Splitter,
     bytes: usize,
-    conversation: Conversation,
+    /// `None` where it is no packet, which is refused further on.
+    packet: Option<Packet>,
     since: Instant,
 }
 
@@ -60,7 +70,7 @@ impl Queued for Waiting {
     const SHARED: Conversation = Conversation::NONE;
 
     fn key(&self) -> Conversation {
-        self.conversation
+        self.packet.map_or(Conversation::NONE, |packet| Conversation::of(&packet))
     }
 
     fn bytes(&self) -> usize {
@@ -90,6 +100,7 @@ impl Intake {
             framing,
             waiting: FairQueue::default(),
             current: None,
+            packet: None,
             large: Vec::new(),
             small: Vec::new(),
             until_look: 0,
@@ -106,7 +117,7 @@ impl Intake {
         &mut self,
         now: Instant,
         mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<Outgoing<'_>> {
+    ) -> io::Result<Departing<'_>> {
         if self.until_look == 0 || self.look_at.is_none_or(|at| now >= at) || self.is_empty() {
             let outcome = self.look(now, &mut read);
             if self.is_empty() {
@@ -117,8 +128,9 @@ impl Intake {
             self.begin_next(now)?;
         }
         self.until_look -= 1;
+        let packet = self.packet;
         let next = self.current.as_mut().and_then(|current| current.next_packet());
-        next.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        next.map(|outgoing| Departing { outgoing, packet }).ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     /// Returns how many packets were dropped since the last time, for their queue stood.
@@ -145,7 +157,7 @@ impl Intake {
                 self.large.push(splitter);
                 if let Some((splitter, _)) = alone {
                     self.recycle_current();
-                    self.current = Some(splitter);
+                    (self.current, self.packet) = (Some(splitter), None);
                 }
                 return outcome.map(drop);
             };
@@ -181,12 +193,14 @@ impl Intake {
         self.recycle_current();
         match self.waiting.take(now) {
             None => return Err(io::ErrorKind::WouldBlock.into()),
-            Some(Taken::Passed(next) | Taken::Marked(next)) => self.current = Some(next.splitter),
+            Some(Taken::Passed(next) | Taken::Marked(next)) => {
+                (self.current, self.packet) = (Some(next.splitter), next.packet);
+            }
             Some(Taken::Dropped(mut next)) => {
                 // One packet tells its sender as well as all of them.
                 next.splitter.skip();
                 self.dropped += 1;
-                self.current = Some(next.splitter);
+                (self.current, self.packet) = (Some(next.splitter), next.packet);
             }
         }
         Ok(())
@@ -196,9 +210,7 @@ impl Intake {
 impl Waiting {
     fn new(mut splitter: Splitter, bytes: usize, since: Instant) -> Self {
         let packet = splitter.uncut().and_then(|packet| Packet::parse(packet));
-        // What is no packet is refused further on.
-        let conversation = packet.map_or(Conversation::NONE, |packet| Conversation::of(&packet));
-        Self { splitter, bytes, conversation, since }
+        Self { splitter, bytes, packet, since }
     }
 }
 
@@ -245,7 +257,9 @@ mod tests {
 
     /// The source port and the last byte of the next packet, and whether it continues the one before it.
     fn next(intake: &mut Intake, kernel: &mut Kernel, now: Instant) -> Option<(u16, u8, bool)> {
-        let Outgoing { bytes, continues } = intake.next_packet(now, read(kernel)).ok()?;
+        let Departing { outgoing: Outgoing { bytes, continues }, packet } =
+            intake.next_packet(now, read(kernel)).ok()?;
+        assert!(packet.is_none_or(|packet| Packet::parse(bytes) == Some(packet)));
         let packet = Packet::parse(bytes)?;
         Some((packet.ports[0], *bytes.last()?, continues))
     }
@@ -306,7 +320,7 @@ mod tests {
         for millis in 0..500 {
             let now = start + Duration::from_millis(millis);
             let packet = intake.next_packet(now, read(&mut kernel)).unwrap();
-            marked += u32::from(packet.bytes[1] & 0x30 == 0x30);
+            marked += u32::from(packet.outgoing.bytes[1] & 0x30 == 0x30);
         }
 
         assert_eq!(intake.take_dropped(), 0);
