@@ -228,7 +228,7 @@ impl Worker {
             for _ in 0..PACKETS_PER_TURN {
                 match tun.receive(now) {
                     Ok(Departing { outgoing: Outgoing { bytes, continues }, .. }) => {
-                        arrivals.add_packet(bytes, continues)
+                        arrivals.add_packet(bytes, continues);
                     }
                     Err(error) => {
                         // As EIO while somebody has set the interface down; the poller tells when it is back.
