@@ -62,7 +62,7 @@ impl Pace {
             Ok(precedence) => self.precedence = Some(precedence),
             Err(error) => tracing::warn!(
                 %error,
-                "The system lets this node not go before other programs: its latency suffers where they have the processors; \
+                "The node may not go before other programs, and has to wait where they have the processors; \
                  give it CAP_SYS_NICE or a limit RLIMIT_RTPRIO of 1"
             ),
         }

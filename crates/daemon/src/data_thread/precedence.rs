@@ -7,6 +7,7 @@
 //! give it work: they have time to write some more meanwhile, and what they write waits where it is fair. And whoever goes
 //! first must leave others something: a node that uses up its processor has what any program has.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -50,7 +51,7 @@ impl Precedence {
     ///
     /// # Errors
     /// When the system does not let it: it takes CAP_SYS_NICE, or an RLIMIT_RTPRIO of 1.
-    pub(crate) fn take(now: Instant) -> Result<Self, thread_priority::Error> {
+    pub(crate) fn take(now: Instant) -> io::Result<Self> {
         let nice = getpriority_process(None).unwrap_or_default();
         go_first()?;
         Ok(Self { judge: Judge::new(now), nice })
@@ -166,17 +167,25 @@ impl Judge {
     }
 }
 
-fn go_first() -> Result<(), thread_priority::Error> {
+fn go_first() -> io::Result<()> {
     let priority =
         ThreadPriorityValue::try_from(PRIORITY).map_or(ThreadPriority::Min, ThreadPriority::Crossplatform);
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
-    set_thread_priority_and_policy(thread_native_id(), priority, policy)
+    set_thread_priority_and_policy(thread_native_id(), priority, policy).map_err(in_words)
 }
 
-fn go_with_others(nice: i32) -> Result<(), thread_priority::Error> {
+fn go_with_others(nice: i32) -> io::Result<()> {
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
     let priority = priority_of(nice).unwrap_or(ThreadPriority::Min);
-    set_thread_priority_and_policy(thread_native_id(), priority, policy)
+    set_thread_priority_and_policy(thread_native_id(), priority, policy).map_err(in_words)
+}
+
+/// The library tells of the kernel's errors by their numbers.
+fn in_words(error: thread_priority::Error) -> io::Error {
+    match error {
+        thread_priority::Error::OS(number) => io::Error::from_raw_os_error(number),
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// Returns what the library takes for a niceness: it has a scale of its own, and sets what is meant by it.
