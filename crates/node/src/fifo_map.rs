@@ -54,7 +54,8 @@ impl<K: Eq + Hash + Copy, V> FifoMap<K, V> {
     }
 
     fn number_of(&self, key: &K) -> Option<u32> {
-        self.index.find(key, |number| self.entries[number as usize].0 == *key)
+        // As in an `IndexedMap`.
+        self.index.find_again(key, |number| self.entries[number as usize].0 == *key)
     }
 }
 

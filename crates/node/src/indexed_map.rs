@@ -63,7 +63,8 @@ impl<K: Ord + Hash + Copy, V> IndexedMap<K, V> {
     }
 
     fn number_of(&self, key: &K) -> Option<u32> {
-        self.index.find(key, |number| self.entries[number as usize].0 == *key)
+        // Frames come in trains, and each asks for what the one before it asked for.
+        self.index.find_again(key, |number| self.entries[number as usize].0 == *key)
     }
 }
 
