@@ -43,37 +43,25 @@ impl PacketSwitch {
         bytes: &mut [u8],
         now: Instant,
     ) {
+        let before = self.way.take();
         let Some(packet) = packet.or_else(|| Packet::parse(bytes)) else {
-            self.way = None;
             return self.drop_packet(PacketDrop::Malformed);
         };
         debug_assert_eq!(Packet::parse(bytes), Some(packet));
-        match self
-            .known_way(&packet, bytes, now)
-            .map_or_else(|| self.find_way(overlay, &packet, bytes, now), Ok)
-        {
-            Ok(way) => {
+        // What was found for the packet before this one holds for this one, if it is of the same conversation and of the same moment.
+        let known = before.filter(|way| way.packet == packet && way.found_at == now);
+        let known = known.map(|way| (way.destination, way.flow));
+        match known.map_or_else(|| self.find_way(overlay, &packet, now), Ok) {
+            Ok((destination, flow)) => {
+                if let Some(max) = self.packet_bytes_max {
+                    mss::clamp(bytes, &packet, max);
+                }
+                let ecn = ecn::ecn_of(bytes, packet.version);
+                let way = Way { packet, destination, flow, ecn, found_at: now };
                 self.way = Some(way);
                 self.send_by(&way, overlay, bytes, now);
             }
-            Err(refusal) => {
-                self.way = None;
-                self.refuse(&refusal, (&packet, bytes), overlay.us(), now);
-            }
-        }
-    }
-
-    /// Returns the way of the packet before this one, if it is of the same conversation and of the same moment: what was found for
-    /// that one holds for this one, but for its marks.
-    fn known_way(&self, packet: &Packet, bytes: &mut [u8], now: Instant) -> Option<Way> {
-        let way = self.way.filter(|way| way.packet == *packet && way.found_at == now)?;
-        self.clamp(bytes, packet);
-        Some(Way { ecn: ecn::ecn_of(bytes, packet.version), ..way })
-    }
-
-    fn clamp(&self, bytes: &mut [u8], packet: &Packet) {
-        if let Some(max) = self.packet_bytes_max {
-            mss::clamp(bytes, packet, max);
+            Err(refusal) => self.refuse(&refusal, (&packet, bytes), overlay.us(), now),
         }
     }
 
@@ -90,9 +78,8 @@ impl PacketSwitch {
         &mut self,
         overlay: &impl Overlay,
         packet: &Packet,
-        bytes: &mut [u8],
         now: Instant,
-    ) -> Result<Way, Refusal> {
+    ) -> Result<(NodeId, Flow), Refusal> {
         if !is_for_one(packet.destination) {
             return Err(Refusal { reason: PacketDrop::NotForOne, complaint: None });
         }
@@ -106,12 +93,11 @@ impl PacketSwitch {
             let complaint = Some(Complaint::NoRoute);
             return Err(Refusal { reason: PacketDrop::UnknownDestination, complaint });
         };
-        self.clamp(bytes, packet);
         let flow = self.flows.of(packet, destination, now);
         if let Some(queues) = &mut self.queues {
             queues.note((destination, flow.id, !flow.is_reply), self.queue);
         }
-        Ok(Way { packet: *packet, destination, flow, ecn: ecn::ecn_of(bytes, packet.version), found_at: now })
+        Ok((destination, flow))
     }
 
     fn send_by(&mut self, way: &Way, overlay: &mut impl Overlay, bytes: &[u8], now: Instant) {
