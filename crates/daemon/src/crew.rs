@@ -35,7 +35,7 @@ mod bell;
 mod deliveries;
 mod load;
 mod post;
-mod times;
+pub(crate) mod times;
 mod worker;
 
 pub use load::Sharing;

@@ -10,14 +10,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use peerbound_node::FrameCounts;
 use rustix::process::getpriority_process;
 use thread_priority::{
     NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue,
     ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
+
+use crate::crew::times::ThreadTimes;
 
 /// The lowest of all that go first: whatever the operator of the host sets before it goes before it.
 const PRIORITY: u8 = 1;
@@ -42,6 +42,7 @@ const BUSY_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Precedence {
     judge: Judge,
+    times: ThreadTimes,
     /// What the thread has of the kernel's favour while it goes with the others (nice(2)).
     nice: i32,
 }
@@ -54,7 +55,7 @@ impl Precedence {
     pub(crate) fn take(now: Instant) -> io::Result<Self> {
         let nice = getpriority_process(None).unwrap_or_default();
         go_first()?;
-        Ok(Self { judge: Judge::new(now), nice })
+        Ok(Self { judge: Judge::new(now), times: ThreadTimes::of_this_thread(), nice })
     }
 
     pub(crate) fn is_in_force(&self) -> bool {
@@ -64,7 +65,7 @@ impl Precedence {
     /// Lets the thread go with the others, or first again, if it is time; by what its node has counted. Called by the
     /// thread, between two turns.
     pub(crate) fn judge(&mut self, frames: FrameCounts, now: Instant) {
-        let switched = match self.judge.judge(frames, time_worked, now) {
+        let switched = match self.judge.judge(frames, || self.times.read().used, now) {
             None => return,
             Some(Change::WithOthers) => go_with_others(self.nice),
             Some(Change::First) => go_first(),
@@ -74,13 +75,6 @@ impl Precedence {
             tracing::debug!(%error, "The system does not change how a thread is scheduled");
         }
     }
-}
-
-/// Returns how long the calling thread had a processor since it began. No time where the kernel does not tell.
-fn time_worked() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Duration::ZERO };
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(u64::try_from(microseconds).unwrap_or_default())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,26 +122,19 @@ impl Judge {
         }
         self.looked_at = now;
         let is_source = self.is_source(frames, passed);
-        let is_busy = self.goes_first && self.is_busy(worked(), passed);
-        self.quiet = if is_source { 0 } else { self.quiet + 1 };
-        self.busy = if is_busy { self.busy + 1 } else { 0 };
-        if self.goes_first && self.busy >= BUSY_LOOKS {
+        self.quiet = if is_source { 0 } else { self.quiet.saturating_add(1) };
+        if !self.goes_first {
+            self.goes_first = self.quiet >= QUIET_LOOKS && now >= self.busy_until;
+            return self.goes_first.then_some(Change::First);
+        }
+        self.busy = if self.is_busy(worked(), passed) { self.busy + 1 } else { 0 };
+        if self.busy >= BUSY_LOOKS {
             self.busy_until = now + BUSY_TIME;
-            return self.change_to(Change::WithOthers);
+        } else if !is_source {
+            return None;
         }
-        if self.goes_first && is_source {
-            return self.change_to(Change::WithOthers);
-        }
-        if !self.goes_first && self.quiet >= QUIET_LOOKS && now >= self.busy_until {
-            return self.change_to(Change::First);
-        }
-        None
-    }
-
-    fn change_to(&mut self, change: Change) -> Option<Change> {
-        self.goes_first = change == Change::First;
-        self.busy = 0;
-        Some(change)
+        (self.goes_first, self.busy) = (false, 0);
+        Some(Change::WithOthers)
     }
 
     /// Whether more begins here than comes here, and that is much.
