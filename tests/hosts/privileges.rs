@@ -104,24 +104,24 @@ struct Privileges {
 
 /// Reads what the threads of a process may do, by their names (proc(5)).
 fn privileges_of(process: u64) -> BTreeMap<String, Privileges> {
+    files_of_threads(process, "status").map(|status| privileges_in(&status)).collect()
+}
+
+/// Reads a file of each thread of a process that has not ended meanwhile.
+fn files_of_threads(process: u64, name: &str) -> impl Iterator<Item = String> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let statuses =
-        threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).ok());
-    statuses.map(|status| privileges_in(&status)).collect()
+    threads.filter_map(move |thread| std::fs::read_to_string(thread.unwrap().path().join(name)).ok())
 }
 
 /// Reads by which policies the threads of a process are scheduled, by their names (proc(5)).
 fn policies_of(process: u64) -> BTreeMap<String, u32> {
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let stats =
-        threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
     let policy_in = |stat: String| {
         let (front, fields) = stat.rsplit_once(") ").unwrap();
         let (_, name) = front.split_once(" (").unwrap();
         // The name is the second of all fields, and the policy the 41st.
         (name.to_owned(), fields.split(' ').nth(41 - 3).unwrap().parse().unwrap())
     };
-    stats.map(policy_in).collect()
+    files_of_threads(process, "stat").map(policy_in).collect()
 }
 
 fn privileges_in(status: &str) -> (String, Privileges) {

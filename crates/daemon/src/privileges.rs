@@ -22,6 +22,16 @@ pub enum Privileges {
     GivenUp,
 }
 
+impl Privileges {
+    /// Lets the calling thread give something up, if it is to.
+    pub(crate) fn apply(self, give_up: fn() -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Kept => Ok(()),
+            Self::GivenUp => give_up(),
+        }
+    }
+}
+
 /// Leaves the calling thread nothing.
 pub(crate) fn give_up_all() -> io::Result<()> {
     restrict_to(CapabilitySet::empty())

@@ -196,17 +196,14 @@ impl Carrier {
                 let _ = finished_out.send(data.run());
             }
         };
-        let give_up = |act: fn() -> std::io::Result<()>| match privileges {
-            Privileges::Kept => Ok(()),
-            Privileges::GivenUp => act().map_err(StartError::Privileges),
-        };
-        give_up(match favour {
+        let give_up = match favour {
             Favour::Throughput => privileges::give_up_all,
             Favour::Latency => privileges::give_up_all_but_scheduling,
-        })?;
+        };
+        privileges.apply(give_up).map_err(StartError::Privileges)?;
         let thread = std::thread::Builder::new().name(format!("data-{}", id.short())).spawn(carry);
         let thread = thread.map_err(StartError::Thread)?;
-        give_up(privileges::give_up_all)?;
+        privileges.apply(privileges::give_up_all).map_err(StartError::Privileges)?;
         Ok(Self { work, finished, thread })
     }
 }

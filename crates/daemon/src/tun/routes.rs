@@ -113,7 +113,7 @@ impl RouteKeeper {
         privileges: Privileges,
     ) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
-        let run = move || match restrict(privileges) {
+        let run = move || match privileges.apply(privileges::give_up_all_but_networks) {
             Ok(()) => keep(&handle, table, RouteBook::new(rule), &shown, &stopped),
             // What we cannot do safely we do not do.
             Err(error) => tracing::error!(%error, "Privileges cannot be given up; no route is set"),
@@ -130,13 +130,6 @@ impl Drop for RouteKeeper {
             // It ends with its turn. Whatever it panicked of is in the log already.
             let _ = thread.join();
         }
-    }
-}
-
-fn restrict(privileges: Privileges) -> io::Result<()> {
-    match privileges {
-        Privileges::Kept => Ok(()),
-        Privileges::GivenUp => privileges::give_up_all_but_networks(),
     }
 }
 
